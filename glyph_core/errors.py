@@ -1,0 +1,110 @@
+"""Every error that this project raises on purpose, one HTTP status each.
+
+GlyphError                          500
+├── InvalidInputError               400  the request or its contents are at fault; asking again won't help
+│   ├── InvalidRequestError         400  a field has a value that we cannot honour
+│   ├── ModelNotFoundError          404  another model was asked for than the one that is served
+│   ├── ContextLengthError          400  prompt and answer together exceed the model's context
+│   ├── EmptyDocumentError          400  a document holds nothing to read
+│   ├── UnsupportedDocumentError    415  a document of a type that we cannot read
+│   ├── InvalidDocumentError        422  a document of a known type whose bytes are damaged
+│   ├── DocumentTooLargeError       413  more bytes, pages or pixels than the limits allow
+│   └── RenderConfigError           400  a render configuration that gives unreadable pages
+├── ModelError                      500  a checkpoint is missing, incomplete or of an unknown family
+├── ConfigError                     500  the service was configured in a way that cannot work
+├── OverloadedError                 429  queues are full; asking again later will help
+├── NotReadyError                   503  the chain has not answered its warm-up request yet
+├── RequestTimeoutError             504  the request's own deadline passed
+└── StageError                      502  a stage died or broke its contract while it served this request
+
+Each takes one message, says in it what was wrong and what to do, and survives pickling with its attributes, so
+that it can cross from replica to replica. ``code`` is the OpenAI error code, ``param`` the request field at fault.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GlyphError(Exception):
+    """Root of the tree."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class InvalidInputError(GlyphError):
+    status = 400
+    code = "invalid_input"
+
+
+class InvalidRequestError(InvalidInputError):
+    code = "invalid_request"
+
+
+class ModelNotFoundError(InvalidInputError):
+    status = 404
+    code = "model_not_found"
+
+
+class ContextLengthError(InvalidInputError):
+    code = "context_length_exceeded"
+
+
+class EmptyDocumentError(InvalidInputError):
+    code = "empty_document"
+
+
+class UnsupportedDocumentError(InvalidInputError):
+    status = 415
+    code = "unsupported_document"
+
+
+class InvalidDocumentError(InvalidInputError):
+    status = 422
+    code = "invalid_document"
+
+
+class DocumentTooLargeError(InvalidInputError):
+    status = 413
+    code = "document_too_large"
+
+
+class RenderConfigError(InvalidInputError):
+    code = "invalid_render_config"
+
+
+class ModelError(GlyphError):
+    code = "model_error"
+
+
+class ConfigError(GlyphError):
+    code = "config_error"
+
+
+class OverloadedError(GlyphError):
+    status = 429
+    code = "overloaded"
+
+
+class NotReadyError(GlyphError):
+    status = 503
+    code = "not_ready"
+
+
+class RequestTimeoutError(GlyphError):
+    status = 504
+    code = "timeout"
+
+
+class StageError(GlyphError):
+    status = 502
+    code = "stage_failed"
