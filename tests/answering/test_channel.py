@@ -1,0 +1,55 @@
+"""What goes out is never taken back, and joined it is the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glyph_core.answering.channel import IncrementalDecoder, TextChannel
+
+
+def decode_bytes(token_ids: Sequence[int]) -> str:
+    return bytes(token_ids).decode("utf-8", errors="replace")
+
+
+@given(st.text(max_size=40))
+def test_incremental_decoding_equals_decoding_at_once(text: str) -> None:
+    decoder = IncrementalDecoder(decode_bytes)
+    pieces = [decoder.push(token) for token in text.encode()]
+    assert "".join(pieces) + decoder.flush() == text
+
+
+def test_no_half_character_is_shown() -> None:
+    decoder = IncrementalDecoder(decode_bytes)
+    assert [decoder.push(token) for token in "é!".encode()] == ["", "é", "!"]
+
+
+def test_an_unfinished_character_comes_out_as_a_replacement() -> None:
+    decoder = IncrementalDecoder(decode_bytes)
+    assert decoder.push("é".encode()[0]) == ""
+    assert decoder.flush() == "\ufffd"
+
+
+@given(
+    st.lists(st.text(alphabet="ab \n.", max_size=5), max_size=12),
+    st.lists(st.text(alphabet="ab .", min_size=1, max_size=4), max_size=3),
+)
+def test_shown_pieces_join_to_the_text_before_the_first_stop(pieces: list[str], stop: list[str]) -> None:
+    channel, shown = TextChannel(stop), ""
+    for piece in pieces:
+        shown += channel.push(piece)
+        assert "".join(pieces).lstrip().startswith(shown)
+        if channel.stopped:
+            break
+    shown += channel.close()
+    whole = "".join(pieces).lstrip()
+    ends = [at for s in stop if (at := whole.find(s)) >= 0]
+    assert shown == channel.text == whole[: min(ends)].rstrip() if ends else whole.rstrip() == shown
+
+
+def test_nothing_is_shown_that_may_become_a_stop_string() -> None:
+    channel = TextChannel(["END"])
+    assert [channel.push(c) for c in "aENx"] == ["", "", "a", "E"]
+    assert channel.close() == "Nx"
