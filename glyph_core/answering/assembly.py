@@ -66,7 +66,7 @@ class AnswerAssembly:
         self._answer, self._reasoning = TextChannel(self.stop), TextChannel()
         self._decoder = IncrementalDecoder(self.decode)
         # Some chat templates open the thinking themselves, at the end of the prompt.
-        tail = [t for t in self.prompt.token_ids[-4:] if t in self.markup.open_reasoning | self.markup.close_reasoning]
+        tail = [token_id for token_id in self.prompt.token_ids[-4:] if token_id in self._turns]
         self._is_reasoning = bool(tail) and tail[-1] in self.markup.open_reasoning
 
     def push(
@@ -77,9 +77,10 @@ class AnswerAssembly:
         if not self.token_ids:
             self._first_token_at, self.num_cached_tokens = self._last_token_at, num_cached_tokens
         self.token_ids.append(token_id)
-        if not self._is_reasoning:
-            self._logprobs.append(logprob)
-        deltas = self._switch(token_id) if token_id in self._marks else self._show(self._decoder.push(token_id))
+        if not self._is_reasoning and token_id not in self._turns:
+            self._logprobs.append(logprob)  # the end of sequence counts: that the answer ends here is part of it
+        is_mark = token_id in self._turns or token_id in self.markup.silent
+        deltas = self._switch(token_id) if is_mark else self._show(self._decoder.push(token_id))
         self.finish_reason = "stop" if self._answer.stopped else finish_reason
         if self.finish_reason is not None:
             deltas += self._show(self._decoder.flush()) + self._close_channel()
@@ -123,12 +124,12 @@ class AnswerAssembly:
         )
 
     @property
-    def _marks(self) -> frozenset[int]:
-        return self.markup.open_reasoning | self.markup.close_reasoning | self.markup.silent
+    def _turns(self) -> frozenset[int]:
+        return self.markup.open_reasoning | self.markup.close_reasoning
 
     def _switch(self, token_id: int) -> list[TextDelta]:
         deltas = self._show(self._decoder.flush())
-        if token_id in self.markup.open_reasoning | self.markup.close_reasoning:
+        if token_id in self._turns:
             deltas += self._close_channel() if self._is_reasoning else []
             self._is_reasoning = token_id in self.markup.open_reasoning
         return deltas
