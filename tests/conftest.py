@@ -1,0 +1,24 @@
+"""Fixtures that every part of the suite shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real documents beside the repository; they are not ours to ship."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real documents are not on this machine: there is no ../shared/data beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The documents that the repository ships."""
+    return REPOSITORY / "examples"
