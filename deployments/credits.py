@@ -1,0 +1,82 @@
+"""Back-pressure between stages: bounded calls instead of one endless stream.
+
+A Serve stream has no back-pressure: the callee runs to its end however slowly it is read. So a stage asks for its
+pages in calls of a few pages and holds a few calls open; what is rendered ahead of use is then at most
+``max_calls`` × the pages of a call. Calls go to any replica of the stage, which spreads one document over several.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from deployments.faults import REMOTE_ERRORS, as_glyph_error, is_replica_death
+from deployments.protocol import RangeRequest
+from glyph_core.errors import StageError
+
+MAX_REISSUES = 3  # of one range, each after the death of the replica that had it
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class PageStream(Protocol[T_co]):
+    """A streaming call under way: messages of one or more pages. A ``DeploymentResponseGenerator`` is one."""
+
+    async def __anext__(self) -> Sequence[T_co]: ...
+    def cancel(self) -> None: ...
+
+
+class _RangeCall(Generic[T]):
+    """One range under way, issued again where its replica dies."""
+
+    def __init__(self, pages: RangeRequest, issue: Callable[[RangeRequest], PageStream[T]], stage: str) -> None:
+        self._pages, self._issue, self._stage = pages, issue, stage
+        self._stream = issue(pages)
+        self._num_reissues = 0
+
+    async def next_pages(self) -> Sequence[T]:
+        """The next message; empty when the whole range has come."""
+        while len(self._pages):
+            try:
+                message = await self._stream.__anext__()
+            except StopAsyncIteration:
+                raise StageError(
+                    f"the {self._stage} ended its stream {len(self._pages)} pages before page {self._pages.stop}"
+                ) from None
+            except REMOTE_ERRORS as error:
+                if not is_replica_death(error) or self._num_reissues == MAX_REISSUES:
+                    raise as_glyph_error(error, self._stage) from error
+                self._num_reissues += 1
+                self._stream = self._issue(self._pages)
+            else:
+                self._pages = self._pages.after(len(message))
+                return message
+        return ()
+
+    def cancel(self) -> None:
+        self._stream.cancel()
+
+
+async def pull_ranges(
+    ranges: Iterable[RangeRequest], issue: Callable[[RangeRequest], PageStream[T]], *, max_calls: int, stage: str
+) -> AsyncGenerator[T]:
+    """The pages of ``ranges`` in their order, with at most ``max_calls`` ranges under way.
+
+    Close it (``contextlib.aclosing``) when done early: that cancels the calls that are still open. Raises what the
+    stage raised, as one of our errors, and StageError where a range was lost with its replica too often.
+    """
+    waiting = deque(ranges)
+    calls: deque[_RangeCall[T]] = deque()
+    try:
+        while waiting or calls:
+            while waiting and len(calls) < max_calls:
+                calls.append(_RangeCall(waiting.popleft(), issue, stage))
+            while pages := await calls[0].next_pages():
+                for page in pages:
+                    yield page
+            calls.popleft()
+    finally:
+        for call in calls:
+            call.cancel()

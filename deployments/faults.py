@@ -1,0 +1,45 @@
+"""Errors on their way between replicas, turned into our own tree in this one place."""
+
+from __future__ import annotations
+
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+
+from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
+
+# What a call or a wait on another replica can raise.
+REMOTE_ERRORS = (RayError, RayServeException)
+
+# The replica is gone, not the request at fault: the same call may succeed elsewhere.
+_REPLICA_DEATHS = (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, WorkerCrashedError)
+
+
+def is_replica_death(error: BaseException) -> bool:
+    """Whether the replica that was called died. An error that the replica itself met and raised is no such death."""
+    return isinstance(error, _REPLICA_DEATHS) and not isinstance(error, RayTaskError)
+
+
+def as_glyph_error(error: BaseException, stage: str) -> GlyphError:
+    """``error``, met while calling ``stage``, as one of our own.
+
+    An error of ours that crossed a replica comes wrapped in a RayTaskError, of a class made on the fly that is ours
+    by name only: ``cause`` is the real one.
+    """
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, GlyphError):
+        return cause
+    if isinstance(cause, BackPressureError):
+        return OverloadedError(f"the {stage} has no room for another request; try again later")
+    if isinstance(cause, DeploymentUnavailableError):
+        return NotReadyError(f"the {stage} failed to start; the service's logs say why")
+    if is_replica_death(error):
+        return StageError(f"the {stage} died while it served this request; try again")
+    return StageError(f"the {stage} failed: {type(cause).__name__}: {cause}")

@@ -1,0 +1,91 @@
+"""What crosses from replica to replica.
+
+Frozen and picklable. A document's bytes are put into the object store once, by the gateway, and travel as a reference;
+pages and features go from the stage that makes them to the stage that uses them. Features are packed into numpy
+arrays, which Ray hands over through shared memory; ``packing`` turns tensors into them and back, so that this module
+needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from glyph_core.config import RenderConfig, SamplingConfig
+from glyph_core.types import Message, Page, PagePlan
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRef:
+    """A document that lies in the object store."""
+
+    name: str
+    digest: str  # of the content alone, as in DocumentSource
+    num_bytes: int
+    content: Awaitable[bytes] = field(repr=False)  # a ray.ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequest:
+    """An AnswerRequest whose documents lie in the object store and whose render configuration is decided."""
+
+    request_id: str
+    messages: tuple[Message, ...]
+    documents: tuple[DocumentRef, ...]
+    sampling: SamplingConfig
+    render: RenderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRequest:
+    """One call to a stage: pages [start, stop) of a document, and how they are drawn."""
+
+    document: DocumentRef
+    render: RenderConfig
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def after(self, num_pages: int) -> RangeRequest:
+        """What is left of the range when its first ``num_pages`` have come."""
+        return replace(self, start=self.start + num_pages)
+
+    def cut(self, max_pages: int) -> list[RangeRequest]:
+        """The range in pieces of at most ``max_pages``, in order."""
+        starts = range(self.start, self.stop, max_pages)
+        return [replace(self, start=start, stop=min(start + max_pages, self.stop)) for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPage:
+    page: Page
+    render_s: float  # this page's share of the renderer's work
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPage:
+    """A page's features, packed."""
+
+    plan: PagePlan
+    grid_thw: tuple[int, int, int]
+    values: np.ndarray = field(repr=False)  # (num_visual_tokens, hidden_size); bfloat16 as its bits in uint16
+    dtype: str  # the tensor's, such as "bfloat16"
+    render_s: float
+    encode_s: float  # this page's share of its batch
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What a stage says of itself on /healthz."""
+
+    stage: str
+    device: str
+    versions: Mapping[str, str]
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()  # what it would rather use and does not have
