@@ -1,0 +1,141 @@
+"""One request on its way: the prompts of its windows, their answers in the making, and what they come to.
+
+It decides nothing about time or threads: the in-process pipeline and the served decoder both drive it, and both
+give the same answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from glyph_core.answering.assembly import AnswerAssembly, StageTimes
+from glyph_core.answering.prompts import DocumentPrompt, build_prompt
+from glyph_core.answering.reader import Reader
+from glyph_core.answering.windows import Selection, combine, split_into_windows
+from glyph_core.config import LimitConfig, SamplingConfig
+from glyph_core.errors import DocumentTooLargeError
+from glyph_core.types import Answer, DocumentPlan, FinishReason, Message, TextDelta
+
+ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
+
+
+class Inquiry:
+    """The sequences that one request needs, one a window.
+
+    The driver takes prompts with :meth:`next_sequence`, gives each generated token to :meth:`push`, and asks for
+    :meth:`answer` when :attr:`is_finished`. The text of a request with one window streams out of ``push``; with
+    several, nothing is certain before the last, and the whole text comes with the answer.
+    """
+
+    def __init__(
+        self,
+        request_id: str,
+        messages: Sequence[Message],
+        plans: Sequence[DocumentPlan],
+        reader: Reader,
+        sampling: SamplingConfig,
+        *,
+        max_model_len: int,
+        limits: LimitConfig,
+        clock: Callable[[], float] = time.perf_counter,
+        started_at: float | None = None,
+    ) -> None:
+        """Raises DocumentTooLargeError where the documents have more pages than the limits allow."""
+        self.plans = tuple(plans)
+        self.stages = StageTimes()
+        self.num_pages = sum(plan.num_pages for plan in plans)
+        if self.num_pages > limits.max_pages:
+            raise DocumentTooLargeError(
+                f"the documents make {self.num_pages} pages; a request may have {limits.max_pages}: send less, or "
+                "raise limits.max_pages"
+            )
+        self._request_id = request_id
+        self._messages, self._reader, self._sampling = messages, reader, sampling
+        self._clock = clock
+        self._started_at = clock() if started_at is None else started_at
+        self._whole = self._prompt()
+        self._windows = self._split(max_model_len)
+        self._num_started = 0
+        self._assemblies: dict[str, AnswerAssembly] = {}
+
+    @property
+    def num_windows(self) -> int:
+        return len(self._windows)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens generated so far."""
+        return sum(len(assembly.token_ids) for assembly in self._assemblies.values())
+
+    @property
+    def is_finished(self) -> bool:
+        return self._num_started == len(self._windows) and not self.num_open
+
+    @property
+    def num_open(self) -> int:
+        """Sequences that were taken and have not ended."""
+        return sum(assembly.finish_reason is None for assembly in self._assemblies.values())
+
+    def next_sequence(self) -> tuple[str, DocumentPrompt] | None:
+        """The id and the prompt of the next window's sequence; None after the last."""
+        if self._num_started == len(self._windows):
+            return None
+        sequence_id = f"{self._request_id}/{self._num_started}"
+        prompt = self._whole if self.num_windows == 1 else self._prompt(self._windows[self._num_started])
+        self._assemblies[sequence_id] = AnswerAssembly(
+            prompt.prompt,
+            self._reader.tokenizer.decode,
+            self._reader.markup,
+            self._sampling.stop,
+            clock=self._clock,
+            started_at=self._started_at,
+            stages=self.stages,
+        )
+        self._num_started += 1
+        return sequence_id, prompt
+
+    def push(
+        self,
+        sequence_id: str,
+        token_id: int,
+        logprob: float,
+        finish_reason: FinishReason | None,
+        num_cached_tokens: int,
+    ) -> list[TextDelta]:
+        """Takes a generated token; returns what may be shown of the answer now."""
+        deltas = self._assemblies[sequence_id].push(token_id, logprob, finish_reason, num_cached_tokens)
+        return deltas if self.num_windows == 1 else []
+
+    def has_ended(self, sequence_id: str) -> bool:
+        """Whether the sequence needs no more tokens; a stop string ends it before the engine does."""
+        return self._assemblies[sequence_id].finish_reason is not None
+
+    def answer(self, num_text_tokens: int, *, text_tokens_estimated: bool) -> Answer:
+        """The answer of all windows together."""
+        warnings = [warning for plan in self.plans for warning in plan.warnings]
+        answers = [
+            assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
+            for assembly in self._assemblies.values()
+        ]
+        answer = combine(answers, self._reader.absent_answer)
+        if len(answers) == 1:
+            return answer
+        e2e_s = self._clock() - self._started_at  # nothing was shown before now
+        return replace(answer, timings=replace(answer.timings, ttft_s=e2e_s, tpot_s=0.0, e2e_s=e2e_s))
+
+    def _split(self, max_model_len: int) -> list[Selection]:
+        """The windows that this request is read in: one, wherever the model reads all pages at once."""
+        bare = self._prompt([()] * len(self.plans))
+        num_taken = len(self._whole.prompt.token_ids) - len(bare.prompt.token_ids)
+        num_marks = (num_taken - self._whole.prompt.num_visual_tokens) // max(1, self.num_pages)
+        num_page_tokens: list[list[int]] = [[] for _ in self.plans]
+        for document, placement in zip(self._whole.document_of_page, self._whole.prompt.pages, strict=True):
+            num_page_tokens[document].append(placement.num_tokens + num_marks)  # marks: its begin and its end
+        reserve = min(self._sampling.max_tokens, ANSWER_RESERVE_TOKENS)
+        max_page_tokens = max_model_len - reserve - len(bare.prompt.token_ids)
+        return split_into_windows(num_page_tokens, max_page_tokens, self._reader.window_pages)
+
+    def _prompt(self, selection: Selection | None = None) -> DocumentPrompt:
+        return build_prompt(self._messages, self.plans, self._reader, selection)

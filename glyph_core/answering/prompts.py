@@ -1,0 +1,79 @@
+"""Messages and page plans → a prompt, before any page is drawn.
+
+The rule: turns keep their order and their roles, and the pages of a turn's documents stand before its text. So a
+prompt that goes on from another shares its beginning, pages included, and the prefix cache finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glyph_core.answering.reader import Reader
+from glyph_core.answering.windows import Selection
+from glyph_core.model.family import place_pages
+from glyph_core.types import DocumentPlan, Message, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPrompt:
+    """A prompt that remembers whose pages it shows."""
+
+    prompt: Prompt
+    document_of_page: tuple[int, ...]  # for each of the prompt's pages, the index of its document
+
+
+@dataclass(frozen=True, slots=True)
+class PageRange:
+    """Pages ``[start, stop)`` of one document, which are the prompt's pages from number ``first_number`` on."""
+
+    document: int
+    start: int
+    stop: int
+    first_number: int
+
+
+def all_pages(plans: Sequence[DocumentPlan]) -> Selection:
+    return [range(plan.num_pages) for plan in plans]
+
+
+def build_prompt(
+    messages: Sequence[Message], plans: Sequence[DocumentPlan], reader: Reader, selection: Selection | None = None
+) -> DocumentPrompt:
+    """The prompt for ``messages``, showing the selected pages of their documents (all, unless told)."""
+    selected = all_pages(plans) if selection is None else selection
+    turns = [_turn(message, sum(len(selected[d]) for d in message.documents)) for message in messages]
+    order = [d for message in messages for d in message.documents for _ in selected[d]]
+    pages = [plans[d].pages[p] for message in messages for d in message.documents for p in selected[d]]
+    token_ids = reader.tokenizer.encode_chat(turns)
+    return DocumentPrompt(place_pages(reader.family, token_ids, pages), tuple(order))
+
+
+def page_ranges(document_prompt: DocumentPrompt, wanted: Sequence[int], max_pages: int) -> Iterator[PageRange]:
+    """The wanted pages of a prompt (ascending numbers) as ranges of at most ``max_pages`` pages of one document."""
+    current: PageRange | None = None
+    for number in wanted:
+        document = document_prompt.document_of_page[number]
+        index = document_prompt.prompt.pages[number].page.page_index
+        if current is not None:
+            follows = (document, index, number) == (
+                current.document,
+                current.stop,
+                current.first_number + current.stop - current.start,
+            )
+            if follows and current.stop - current.start < max_pages:
+                current = PageRange(document, current.start, index + 1, current.first_number)
+                continue
+            yield current
+        current = PageRange(document, index, index + 1, number)
+    if current is not None:
+        yield current
+
+
+def _turn(message: Message, num_pages: int) -> dict[str, Any]:
+    """A turn as chat templates take it. A turn without pages is a plain string: some templates want that."""
+    if not num_pages:
+        return {"role": message.role, "content": message.text}
+    pages = [{"type": "image"}] * num_pages
+    return {"role": message.role, "content": [*pages, {"type": "text", "text": message.text}]}

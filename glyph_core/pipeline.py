@@ -1,0 +1,222 @@
+"""The whole way in one process. Read me first.
+
+    DocumentSource ──plan──▶ DocumentPlan ──build_prompt──▶ Prompt ──▶ Engine
+          └────────render──▶ Page ──encode──▶ PageFeatures ──feed──────▲ └──step──▶ tokens ──▶ Answer
+
+A plan says how large each page will be, so the prompt stands before anything is drawn; pages follow while the
+engine already works on those that came. The served app does the same over three deployments, and must give the
+same answers, token for token.
+
+    from glyph_core.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained("glyph-mini")
+    answer = pipeline.ask(["contract.txt"], "What is the Governing Law?")
+    print(answer.text)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from glyph_core.answering.inquiry import Inquiry
+from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
+from glyph_core.answering.reader import Reader
+from glyph_core.answering.request import AnswerRequest
+from glyph_core.config import PipelineConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.engine.engine import Engine, TokenOutput
+from glyph_core.errors import InvalidRequestError
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.loading import pick_device, pick_dtype
+from glyph_core.model.token_counter import TokenCounter
+from glyph_core.rendering.renderer import PageRenderer
+from glyph_core.types import Answer, AnswerEvent, DocumentSource, Page, Progress
+from glyph_core.vision.encoder import VisionEncoder
+
+DocumentLike = DocumentSource | str | PathLike[str]  # a source, or a file's path
+
+
+class Pipeline:
+    """Documents and a question in, an answer out. Not thread-safe: one caller at a time."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        """Loads the checkpoint; raises ModelError where it cannot."""
+        self.config = config
+        checkpoint = resolve_checkpoint(config.model.model)
+        device = pick_device(config.model.device)
+        dtype = pick_dtype(config.model.dtype, device)
+        self.reader = Reader.of(checkpoint)
+        self.render_config = config.render or preset(checkpoint.preset)
+        self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
+        self.encoder = VisionEncoder(self.reader.family, dtype, device)
+        self.engine = Engine(
+            self.reader.family.load_text(dtype, device), config.engine, checkpoint.eos_token_ids, self.max_model_len
+        )
+        self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
+        self._renderers: dict[RenderConfig, PageRenderer] = {}
+        if config.model.num_threads:
+            torch.set_num_threads(config.model.num_threads)
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | PathLike[str] = "glyph-mini", config: PipelineConfig | None = None
+    ) -> Pipeline:
+        """The pipeline for ``model``: glyph-mini, a checkpoint folder, or a hub id.
+
+        ``config`` says everything else; its own ``model.model`` is replaced. Raises ModelError.
+        """
+        config = config or PipelineConfig()
+        return cls(config.model_copy(update={"model": config.model.model_copy(update={"model": str(model)})}))
+
+    def ask(
+        self,
+        documents: Sequence[DocumentLike],
+        question: str,
+        *,
+        system: str | None = None,
+        sampling: SamplingConfig | None = None,
+        render: RenderConfig | None = None,
+    ) -> Answer:
+        """One question about ``documents``. Raises an InvalidInputError for what can't be read or asked."""
+        sources = [
+            document if isinstance(document, DocumentSource) else read_source(document) for document in documents
+        ]
+        request = AnswerRequest.about(sources, question, system=system, sampling=sampling, render=render)
+        return self.run([request])[0]
+
+    def run(self, requests: Sequence[AnswerRequest]) -> list[Answer]:
+        """Answers ``requests`` all at once, in one engine; in their order."""
+        answers = {id(request): event for request, event in self._drive(requests) if isinstance(event, Answer)}
+        return [answers[id(request)] for request in requests]
+
+    def stream(self, request: AnswerRequest) -> Iterator[AnswerEvent]:
+        """The answer as it comes: progress, pieces of text, and at the end the Answer."""
+        for _, event in self._drive([request]):
+            yield event
+
+    def _drive(self, requests: Sequence[AnswerRequest]) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+        active = [self._open(request) for request in requests]
+        try:
+            while active:
+                for running in active:
+                    self._start_windows(running)
+                yield from self._draw_and_encode(active)
+                for output in self.engine.step():
+                    yield from self._deliver(active, output)
+                for running in [running for running in active if running.inquiry.is_finished]:
+                    active.remove(running)
+                    yield running.request, self._answer(running)
+        finally:
+            for running in active:
+                for sequence_id in running.prompts:
+                    self.engine.abort(sequence_id)
+
+    def _open(self, request: AnswerRequest) -> _Active:
+        started_at = time.perf_counter()
+        renderer = self._renderer(request.render or self.render_config)
+        inquiry = Inquiry(
+            request.request_id,
+            request.messages,
+            [renderer.plan(document) for document in request.documents],
+            self.reader,
+            request.sampling,
+            max_model_len=self.max_model_len,
+            limits=self.config.limits,
+            started_at=started_at,
+        )
+        return _Active(request, inquiry, renderer)
+
+    def _start_windows(self, running: _Active) -> None:
+        """Windows of one request are read one after another: each would push the others' blocks out."""
+        while running.inquiry.num_open == 0 and (started := running.inquiry.next_sequence()):
+            sequence_id, running.prompts[started[0]] = started
+            self.engine.add(sequence_id, running.prompts[sequence_id].prompt, running.request.sampling)
+
+    def _draw_and_encode(self, active: Sequence[_Active]) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+        """The next pages that the engine wants, of all requests, in one forward of the vision tower."""
+        drawn: list[tuple[_Active, str, int, Page]] = []
+        for running in active:
+            for sequence_id, pages in self._wanted(running, self.config.credits.max_encode_batch - len(drawn)):
+                drawn += [
+                    (running, sequence_id, pages.first_number + i, page)
+                    for i, page in enumerate(running.draw(pages))
+                ]  # fmt: skip
+        if not drawn:
+            return
+        started_at = time.perf_counter()
+        features = self.encoder.encode([page for *_, page in drawn])
+        share_s = (time.perf_counter() - started_at) / len(drawn)
+        for (running, sequence_id, number, _), page_features in zip(drawn, features, strict=True):
+            self.engine.feed(sequence_id, number, page_features.features)
+            running.inquiry.stages.encode_s += share_s
+            running.num_pages_encoded += 1
+        for running in active:
+            yield running.request, running.progress()
+
+    def _wanted(self, running: _Active, max_pages: int) -> Iterator[tuple[str, PageRange]]:
+        for sequence_id, prompt in running.open_prompts():
+            wanted = self.engine.wanted_pages(sequence_id)[:max_pages]
+            max_pages -= len(wanted)
+            for pages in page_ranges(prompt, wanted, self.config.credits.max_encode_batch):
+                yield sequence_id, pages
+
+    def _deliver(self, active: Sequence[_Active], output: TokenOutput) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+        running = next(running for running in active if output.request_id in running.prompts)
+        deltas = running.inquiry.push(
+            output.request_id, output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens
+        )
+        if running.inquiry.has_ended(output.request_id):
+            self.engine.abort(output.request_id)  # a stop string ends it here before the engine knows
+        for delta in deltas:
+            yield running.request, delta
+
+    def _answer(self, running: _Active) -> Answer:
+        counts = [self.token_counter.count(running.renderer.text(document)) for document in running.request.documents]
+        return running.inquiry.answer(
+            sum(count.num_tokens for count in counts), text_tokens_estimated=any(count.estimated for count in counts)
+        )
+
+    def _renderer(self, config: RenderConfig) -> PageRenderer:
+        if config not in self._renderers:
+            self._renderers[config] = PageRenderer(config, self.config.limits)
+        return self._renderers[config]
+
+
+@dataclass(slots=True)
+class _Active:
+    """A request that is being answered."""
+
+    request: AnswerRequest
+    inquiry: Inquiry
+    renderer: PageRenderer
+    prompts: dict[str, DocumentPrompt] = field(default_factory=dict)
+    num_pages_rendered: int = 0
+    num_pages_encoded: int = 0
+
+    def open_prompts(self) -> Iterator[tuple[str, DocumentPrompt]]:
+        return ((s, prompt) for s, prompt in self.prompts.items() if not self.inquiry.has_ended(s))
+
+    def draw(self, pages: PageRange) -> list[Page]:
+        started_at = time.perf_counter()
+        drawn = self.renderer.render(self.request.documents[pages.document], pages.start, pages.stop)
+        self.inquiry.stages.render_s += time.perf_counter() - started_at
+        self.num_pages_rendered += len(drawn)
+        return drawn
+
+    def progress(self) -> Progress:
+        return Progress(
+            self.inquiry.num_pages, self.num_pages_rendered, self.num_pages_encoded, self.inquiry.num_tokens
+        )
+
+
+def read_source(path: str | PathLike[str]) -> DocumentSource:
+    """The file at ``path``; raises InvalidRequestError where it cannot be read."""
+    try:
+        return DocumentSource(Path(path).name, Path(path).read_bytes())
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
