@@ -1,0 +1,114 @@
+"""What a checkpoint says of itself, without its weights: imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glyph_core.config import PRESETS
+from glyph_core.errors import ModelError
+
+BUILT_IN = {"glyph-mini": Path(__file__).parent.parent / "checkpoints" / "glyph_mini"}
+DEFAULT_PRESET = "glyph-en"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+HUB_FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles and no code
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint folder and what its small files say."""
+
+    path: Path
+    name: str  # the model id that the endpoint serves it under
+    family: str  # config.json's model_type
+    preset: str  # render preset that it was trained for
+    max_model_len: int  # tokens of prompt and answer
+    eos_token_ids: tuple[int, ...]
+    config: Mapping[str, Any] = field(repr=False, compare=False)  # config.json
+
+
+def resolve_checkpoint(model: str) -> Checkpoint:
+    """The checkpoint that ``model`` names: ``glyph-mini``, a folder, or a hub id (which may download it).
+
+    The render preset is key ``render_preset`` of the folder's ``glyph_config.json``, :data:`DEFAULT_PRESET` without
+    it. Raises ModelError when there is no such checkpoint or its small files are missing or damaged.
+    """
+    if model in BUILT_IN:
+        return read_checkpoint(BUILT_IN[model], model)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return read_checkpoint(folder, folder.resolve().name)
+    if HUB_ID.fullmatch(model):
+        return read_checkpoint(_download(model), model)
+    raise ModelError(
+        f"there is no model {model!r}: it is no folder, no hub id (owner/name) and none of {', '.join(BUILT_IN)}"
+    )
+
+
+def read_checkpoint(path: Path, name: str) -> Checkpoint:
+    """Reads the small files of the folder ``path``; raises ModelError naming the one at fault."""
+    config = _read_json(path / "config.json", required=True)
+    text_config = config.get("text_config", config)
+    try:
+        return Checkpoint(
+            path=path,
+            name=name,
+            family=str(config["model_type"]),
+            preset=_preset(path),
+            max_model_len=int(text_config["max_position_embeddings"]),
+            eos_token_ids=_eos_token_ids(path, text_config),
+            config=config,
+        )
+    except KeyError as error:
+        raise ModelError(f"{path / 'config.json'} lacks the key {error}; is it a transformers checkpoint?") from error
+
+
+def _eos_token_ids(path: Path, text_config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Those of generation_config.json, as transformers' ``generate`` takes them; else the model configuration's."""
+    ids = _read_json(path / "generation_config.json").get("eos_token_id", text_config.get("eos_token_id"))
+    if ids is None:
+        raise ModelError(f"{path}: neither generation_config.json nor config.json names an eos_token_id")
+    return tuple(ids) if isinstance(ids, list) else (int(ids),)
+
+
+def _preset(path: Path) -> str:
+    preset = str(_read_json(path / "glyph_config.json").get("render_preset", DEFAULT_PRESET))
+    if preset not in PRESETS:
+        raise ModelError(
+            f"{path / 'glyph_config.json'} names the render preset {preset!r}; there are: {', '.join(PRESETS)}"
+        )
+    return preset
+
+
+def _read_json(path: Path, *, required: bool = False) -> dict[str, Any]:
+    """The object in ``path``; {} where an optional file is absent."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        if not required:
+            return {}
+        raise ModelError(f"{path.parent} is no checkpoint: it has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return content
+
+
+def _download(hub_id: str) -> Path:
+    """The folder of a snapshot in the hub's cache, downloaded where it is not there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(HUB_FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"the model {hub_id!r} could not be fetched from the hub ({reason}); check the name and the network, or "
+            "give a folder that holds the checkpoint"
+        ) from error

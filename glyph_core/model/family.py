@@ -1,0 +1,132 @@
+"""What a model family brings: one adapter behind these protocols, and a registry by ``model_type``.
+
+Nothing outside an adapter knows which family runs. Importing this module imports no torch; making an adapter does.
+
+Shapes: T tokens of all sequences of a step, H hidden size, V vocabulary, N patches of a batch of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from glyph_core.errors import ModelError
+from glyph_core.model.checkpoint import Checkpoint
+from glyph_core.model.patches import GridTHW
+from glyph_core.types import PagePlacement, PagePlan, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from glyph_core.model.attention import PagedAttention
+
+ADAPTERS = {"glm4v": "glyph_core.model.glm4v:Glm4vFamily"}
+
+
+class TextModel(Protocol):
+    """The language model's half of a checkpoint. Its parameters need no gradient."""
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    hidden_size: int
+    vocab_size: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """(T,) int64 → (T, H)."""
+        ...
+
+    def positions(self, prompt: Prompt) -> tuple[torch.Tensor, int]:
+        """Rotary positions of the prompt, (3, T) int64 on the host, and a delta.
+
+        The token at index ``i >= T`` of the sequence stands at ``i + delta`` on all three axes.
+        """
+        ...
+
+    def forward(self, inputs_embeds: torch.Tensor, positions: torch.Tensor, attention: PagedAttention) -> torch.Tensor:
+        """(T, H) and (3, T) → last hidden states (T, H), normalised, ready for :meth:`logits`."""
+        ...
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(n, H) → (n, V) float32."""
+        ...
+
+
+class VisionModel(Protocol):
+    """The vision tower and projector. Its parameters need no gradient."""
+
+    hidden_size: int  # of the features: the language model's
+    dtype: torch.dtype
+    device: torch.device
+
+    def encode(self, pixel_values: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
+        """(N, patch dim) float32 and (pages, 3) int64 → one (num_visual_tokens, H) a page, on the model's device."""
+        ...
+
+
+class Family(Protocol):
+    """A checkpoint as its family reads it. Making one reads small files only."""
+
+    checkpoint: Checkpoint
+    placeholder_token_id: int  # stands in a prompt where a visual token's features go
+
+    def grid_thw(self, width_px: int, height_px: int) -> GridTHW:
+        """The patches of a page of this size, after the family's resize."""
+        ...
+
+    def num_visual_tokens(self, grid_thw: GridTHW) -> int:
+        """Placeholder tokens of a page with this grid."""
+        ...
+
+    def preprocess(self, pages: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pages' pixels, uint8 (height, width) or (height, width, 3) → pixel_values (N, patch dim) float32 and
+        grid_thw (pages, 3) int64, what :meth:`VisionModel.encode` takes."""
+        ...
+
+    def load_text(self, dtype: torch.dtype, device: torch.device) -> TextModel:
+        """Raises ModelError naming a weight that the checkpoint lacks."""
+        ...
+
+    def load_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
+        """Raises ModelError naming a weight that the checkpoint lacks."""
+        ...
+
+
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The adapter for ``checkpoint``; raises ModelError for a family that we don't know."""
+    if checkpoint.family not in ADAPTERS:
+        raise ModelError(
+            f"{checkpoint.path} is of the model family {checkpoint.family!r}; we can run: {', '.join(ADAPTERS)}"
+        )
+    module, _, name = ADAPTERS[checkpoint.family].partition(":")
+    return cast("Family", getattr(import_module(module), name)(checkpoint))
+
+
+def place_pages(family: Family, token_ids: Sequence[int], pages: Sequence[PagePlan]) -> Prompt:
+    """Makes room for ``pages``: each placeholder token of ``token_ids``, in order, becomes as many as its page needs.
+
+    ``token_ids`` is a chat template's output, which has one placeholder token a page. Raises ModelError where the
+    numbers differ, which is the template's fault.
+    """
+    num_places = sum(token == family.placeholder_token_id for token in token_ids)
+    if num_places != len(pages):
+        raise ModelError(
+            f"{family.checkpoint.path}: the chat template made places for {num_places} pages of {len(pages)}"
+        )
+    placed: list[int] = []
+    placements: list[PagePlacement] = []
+    remaining = iter(pages)
+    for token in token_ids:
+        if token != family.placeholder_token_id:
+            placed.append(token)
+            continue
+        page = next(remaining)
+        grid_thw = family.grid_thw(page.width_px, page.height_px)
+        num_tokens = family.num_visual_tokens(grid_thw)
+        placements.append(PagePlacement(page=page, start=len(placed), num_tokens=num_tokens, grid_thw=grid_thw))
+        placed.extend([token] * num_tokens)
+    return Prompt(token_ids=tuple(placed), pages=tuple(placements))

@@ -1,0 +1,118 @@
+"""Loading one part of a checkpoint: the language model without the vision tower, or the other way round.
+
+transformers has no such option, but its loader fills whatever parameters a model has after ``__init__``. So we load
+a subclass whose ``__init__`` drops the unwanted children. It keeps the class's name because the loader looks its
+key conversions up by that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig
+from transformers.utils import logging as transformers_logging
+
+from glyph_core.errors import ModelError
+
+MAX_NAMED = 3  # weights that an error message names
+
+
+def load_part(
+    base: Any, path: Path, *, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str
+) -> Any:
+    """An instance of the transformers class ``base`` from the folder ``path``, without the ``dropped`` children.
+
+    ``dropped`` are dotted names of modules (``model.visual``); they are None in the result, and their weights are
+    not read. Parameters need no gradient. Raises ModelError naming a weight that is missing or of a wrong shape.
+    """
+    config = load_config(path)
+    try:
+        with _quiet_loader():
+            model, report = _part_class(base, dropped).from_pretrained(
+                path,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                local_files_only=True,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # they are in the report: we refuse them by name
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights in {path} cannot be loaded: {error}") from error
+    _refuse(path, "lack", sorted(report["missing_keys"]))
+    _refuse(path, "have the wrong shape for", sorted(name for name, *_ in report["mismatched_keys"]))
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_config(path: Path) -> Any:
+    """transformers' configuration object of the folder ``path``; ModelError where it can't be made."""
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path / 'config.json'} is no configuration that transformers knows: {error}") from error
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``: cuda where there is one, else cpu. Raises ModelError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"there is no device {name!r}; use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device {name!r} was asked for, but torch sees no CUDA device here; use auto or cpu")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto``: float32 on the CPU, else bfloat16; otherwise the torch dtype of that name."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ModelError(f"there is no dtype {name!r}; use auto, float32, bfloat16 or float16")
+    return dtype
+
+
+def _part_class(base: Any, dropped: Sequence[str]) -> Any:
+    def __init__(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - a class body by hand
+        base.__init__(self, config, *args, **kwargs)
+        for name in dropped:
+            parent, _, child = name.rpartition(".")
+            setattr(self.get_submodule(parent), child, None)
+        kept = {name for name, _ in self.named_parameters(remove_duplicate=False)}
+        self.all_tied_weights_keys = {
+            target: source for target, source in self.all_tied_weights_keys.items() if {target, source} <= kept
+        }
+
+    ignored = [rf"^{name.replace('.', chr(92) + '.')}\." for name in dropped]
+    body = {"__init__": __init__, "__module__": base.__module__, "_keys_to_ignore_on_load_unexpected": ignored}
+    return type(base.__name__, (base,), body)
+
+
+def _refuse(path: Path, what: str, names: Sequence[str]) -> None:
+    if not names:
+        return
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    raise ModelError(f"the weights in {path} {what} {', '.join(names[:MAX_NAMED])}{more}; get the checkpoint again")
+
+
+@contextmanager
+def _quiet_loader() -> Iterator[None]:
+    """No progress bar and no table of skipped weights: both belong to the part that was left out on purpose."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
