@@ -1,0 +1,40 @@
+"""Bytes → :class:`~glyph_core.types.Document`, told apart by content and never by name."""
+
+from __future__ import annotations
+
+from glyph_core.config import LimitConfig
+from glyph_core.documents.image import read_image
+from glyph_core.documents.sniff import IMAGE_TYPES, media_type_of
+from glyph_core.documents.text import decode_text
+from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
+from glyph_core.types import Document, DocumentSource, ImageBlock, TextBlock
+
+READABLE = "plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, Markdown, PNG and JPEG"
+
+
+def parse(source: DocumentSource, limits: LimitConfig) -> Document:
+    """The document in ``source``: one block of text, or one picture.
+
+    Raises EmptyDocumentError, DocumentTooLargeError (bytes or pixels), UnsupportedDocumentError (a type that we
+    don't read, named) and InvalidDocumentError (damaged bytes of a type that we do).
+    """
+    num_bytes = len(source.content)
+    if num_bytes > limits.max_document_bytes:
+        raise DocumentTooLargeError(
+            f"document {source.name!r} has {num_bytes} bytes, more than the {limits.max_document_bytes} that this "
+            "service takes; split it"
+        )
+    if not num_bytes:
+        raise EmptyDocumentError(f"document {source.name!r} is empty (0 bytes)")
+    media_type = media_type_of(source.content)
+    if media_type in IMAGE_TYPES:
+        picture = ImageBlock(read_image(source, limits.max_image_pixels))
+        return Document(source.name, source.digest, media_type, (picture,))
+    if media_type is not None:
+        raise UnsupportedDocumentError(
+            f"document {source.name!r} is of type {media_type}, which cannot be read; send {READABLE}"
+        )
+    text = decode_text(source)
+    if not text.strip():
+        raise EmptyDocumentError(f"document {source.name!r} holds only white space")
+    return Document(source.name, source.digest, "text/plain", (TextBlock(text),))

@@ -1,0 +1,63 @@
+"""The media type that a document's first bytes name.
+
+Signatures are those of the WHATWG MIME Sniffing Standard (section 6) and of the formats' own specifications, each
+long enough that no ordinary text begins so: "BM" alone would take every text about BMW for a bitmap.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from io import BytesIO
+
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})  # those that become pages
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (rb"\x89PNG\r\n\x1a\n", "image/png"),
+    (rb"\xff\xd8\xff", "image/jpeg"),
+    (rb"GIF8[79]a", "image/gif"),
+    (rb"BM.{4}\0{4}", "image/bmp"),
+    (rb"II\*\0|MM\0\*", "image/tiff"),
+    (rb"RIFF.{4}WEBP", "image/webp"),
+    (rb"RIFF.{4}(?:WAVE|AVI )|\0\0\0.ftyp", "audio or video"),
+    (rb"[\0\t\n\f\r ]*%PDF-|\xef\xbb\xbf%PDF-", "application/pdf"),
+    (rb"\{\\rtf\d", "application/rtf"),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/msword or another OLE file of Office before 2007"),
+    (rb"PK\x03\x04|PK\x05\x06", "application/zip"),
+    (rb"\x1f\x8b\x08", "application/gzip"),
+    (rb"BZh[1-9]1AY&SY", "application/x-bzip2"),
+    (rb"\xfd7zXZ\0", "application/x-xz"),
+    (rb"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (rb"Rar!\x1a\x07", "application/vnd.rar"),
+    (rb"\x28\xb5\x2f\xfd", "application/zstd"),
+    (rb"\x7fELF|MZ.{58}\0\0", "an executable program"),
+)
+_PATTERNS = tuple((re.compile(pattern, re.DOTALL), media_type) for pattern, media_type in _SIGNATURES)
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_ZIP_MEMBERS = (  # the folder that only this kind of package has, and its media type
+    ("word/", _OFFICE + "wordprocessingml.document"),
+    ("xl/", _OFFICE + "spreadsheetml.sheet"),
+    ("ppt/", _OFFICE + "presentationml.presentation"),
+    ("META-INF/container.xml", "application/epub+zip"),
+    ("content.xml", "application/vnd.oasis.opendocument"),
+)
+
+
+def media_type_of(content: bytes) -> str | None:
+    """The media type that ``content`` declares by its first bytes, or None: it may be text."""
+    head = content[:1024]
+    for pattern, media_type in _PATTERNS:
+        if pattern.match(head):
+            return _zip_type(content) if media_type == "application/zip" else media_type
+    return None
+
+
+def _zip_type(content: bytes) -> str:
+    try:
+        names = zipfile.ZipFile(BytesIO(content)).namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "application/zip"
+    for prefix, media_type in _ZIP_MEMBERS:
+        if any(name.startswith(prefix) for name in names):
+            return media_type
+    return "application/zip"

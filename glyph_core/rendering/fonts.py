@@ -1,0 +1,101 @@
+"""The font stack: which face draws a character, and FreeType's picture of a glyph.
+
+DejaVu first, then Droid Sans Fallback (Chinese, Japanese, Korean), which MuPDF carries inside its library. Everything
+is read from files that are installed with the package, never from the system: the same text gives the same pixels on
+every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from typing import Literal
+
+import freetype
+import numpy as np
+import pymupdf
+
+UNITS = 64  # FreeType's positions are 26.6 fixed point: 64 to a pixel
+NUM_PHASES = 4  # horizontal subpixel positions at which a proportional glyph is rasterised
+
+_LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
+_IDENTITY = freetype.Matrix(0x10000, 0, 0, 0x10000)
+
+FontName = Literal["mono", "sans"]
+_FILES = {"mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
+_STACKS: dict[FontName, tuple[str, ...]] = {"mono": ("mono", "sans", "cjk"), "sans": ("sans", "cjk")}
+
+
+@dataclass(frozen=True, slots=True)
+class GlyphRef:
+    """A glyph of a face: what is placed on a page."""
+
+    face: int  # index into the stack
+    glyph_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmap:
+    """A rasterised glyph: coverage (rows, columns) uint8, its left and top edge relative to pen and baseline.
+
+    ``top`` counts pixels upwards, as FreeType does: the first row lies just under ``baseline - top``.
+    """
+
+    coverage: np.ndarray = field(repr=False)
+    left: int
+    top: int
+
+
+@cache
+def font_bytes(name: str) -> bytes:
+    if name == "cjk":
+        return bytes(pymupdf.Font("cjk").buffer)
+    return files("glyph_core.rendering").joinpath("fonts", _FILES[name]).read_bytes()
+
+
+class FontStack:
+    """Faces in order of preference at one size. Not thread-safe: a FreeType face has one glyph slot."""
+
+    def __init__(self, font: FontName, size_px: float) -> None:
+        self.names = _STACKS[font]
+        self._faces = [freetype.Face(BytesIO(font_bytes(name))) for name in self.names]
+        for face in self._faces:
+            face.set_char_size(round(size_px * UNITS), 0, 72, 72)
+
+    def find(self, character: str) -> GlyphRef | None:
+        """The glyph of the first face that has ``character``; None if none has."""
+        for index, face in enumerate(self._faces):
+            glyph_id = face.get_char_index(ord(character))
+            if glyph_id:
+                return GlyphRef(index, glyph_id)
+        return None
+
+    def advance(self, ref: GlyphRef) -> int:
+        """Unhinted advance width in 1/64 px."""
+        face = self._faces[ref.face]
+        face.load_glyph(ref.glyph_id, _LOAD_FLAGS)
+        advance: int = face.glyph.linearHoriAdvance  # 16.16 fixed point px
+        return round(advance * UNITS / 65536)
+
+    def rasterise(self, ref: GlyphRef, phase: int = 0) -> Bitmap:
+        """The glyph with its pen ``phase / NUM_PHASES`` px to the right of a pixel's edge."""
+        face = self._faces[ref.face]
+        face.set_transform(_IDENTITY, freetype.Vector(phase * UNITS // NUM_PHASES, 0))
+        face.load_glyph(ref.glyph_id, _LOAD_FLAGS | freetype.FT_LOAD_RENDER)
+        slot, bitmap = face.glyph, face.glyph.bitmap
+        rows = np.array(bitmap.buffer, dtype=np.uint8).reshape(bitmap.rows, bitmap.pitch)
+        return Bitmap(rows[:, : bitmap.width], slot.bitmap_left, slot.bitmap_top)
+
+    def codepoints(self, face: int) -> dict[int, int]:
+        """Glyph id → the character that it shows, for reading back what was placed."""
+        return _codepoints(self.names[face])
+
+
+@cache
+def _codepoints(name: str) -> dict[int, int]:
+    shown: dict[int, int] = {}
+    for codepoint, glyph_id in freetype.Face(BytesIO(font_bytes(name))).get_chars():
+        shown.setdefault(glyph_id, codepoint)
+    return shown

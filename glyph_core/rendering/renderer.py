@@ -1,0 +1,112 @@
+"""Documents in, pages out: the renderer that the pipeline and the served app share."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Protocol
+
+import numpy as np
+
+from glyph_core.config import LimitConfig, RenderConfig
+from glyph_core.documents.parse import parse
+from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
+from glyph_core.rendering.atlas import GlyphAtlas
+from glyph_core.rendering.images import ImagePages
+from glyph_core.rendering.placed import PlacedGlyphs
+from glyph_core.rendering.text import TextPages
+from glyph_core.types import Document, DocumentPlan, DocumentSource, ImageBlock, Page, PagePlan, digest_of
+
+
+_DEFAULT_LIMITS = LimitConfig()
+
+
+class Pages(Protocol):
+    """A document laid out: what its pages are before they are drawn."""
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]: ...  # (width, height) px of each page
+    @property
+    def num_chars(self) -> int: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def draw(self, page_index: int) -> np.ndarray: ...
+    def placed(self, page_index: int) -> PlacedGlyphs: ...
+
+
+class PageRenderer:
+    """Lays documents out and draws ranges of their pages. Thread-safe; one per process is enough.
+
+    Both methods take the document's source, so that any renderer can draw any range: what one has laid out before it
+    remembers by the source's digest, up to ``max_cached_layouts`` documents.
+    """
+
+    def __init__(
+        self, config: RenderConfig, limits: LimitConfig = _DEFAULT_LIMITS, max_cached_layouts: int = 16
+    ) -> None:
+        self.config = config
+        self.limits = limits
+        self._atlas = GlyphAtlas(config)
+        self._max_cached_layouts = max_cached_layouts
+        self._layouts: OrderedDict[str, tuple[str, Pages]] = OrderedDict()  # source digest → media type, pages
+        self._lock = threading.Lock()
+
+    def plan(self, source: DocumentSource) -> DocumentPlan:
+        """What the pages of ``source`` will be. Raises the errors of :func:`~glyph_core.documents.parse.parse` and
+        DocumentTooLargeError if there are more than ``limits.max_pages``."""
+        media_type, pages = self._layout(source)
+        return DocumentPlan(
+            document_digest=source.digest,
+            name=source.name,
+            media_type=media_type,
+            pages=tuple(self._page_plan(source, index, size) for index, size in enumerate(pages.sizes)),
+            num_text_chars=pages.num_chars,
+            warnings=pages.warnings,
+        )
+
+    def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
+        """Pages ``[start, stop)``, each in memory of its own."""
+        _, pages = self._layout(source)
+        sizes = pages.sizes
+        if not 0 <= start <= stop <= len(sizes):
+            raise InvalidRequestError(
+                f"no pages [{start}, {stop}) in document {source.name!r}, which has {len(sizes)}", param="start"
+            )
+        return [Page(self._page_plan(source, index, sizes[index]), pages.draw(index)) for index in range(start, stop)]
+
+    def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
+        """What stands on a page, read back from the glyphs as placed."""
+        return self._layout(source)[1].placed(page_index)
+
+    def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
+        digest = digest_of(source.digest.encode(), self.config.digest.encode(), str(page_index).encode())
+        return PagePlan(page_index, *size, digest)
+
+    def _layout(self, source: DocumentSource) -> tuple[str, Pages]:
+        with self._lock:
+            if source.digest in self._layouts:
+                self._layouts.move_to_end(source.digest)
+                return self._layouts[source.digest]
+        # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
+        document = parse(source, self.limits)
+        pages = self._lay_out(document)
+        with self._lock:
+            self._layouts[source.digest] = document.media_type, pages
+            while len(self._layouts) > self._max_cached_layouts:
+                self._layouts.popitem(last=False)
+        return document.media_type, pages
+
+    def _lay_out(self, document: Document) -> Pages:
+        first = document.blocks[0]
+        if isinstance(first, ImageBlock):
+            return ImagePages.lay_out(first.pixels, self.config)
+        pages = TextPages.lay_out(document.text, self.config, self._atlas)
+        num_pages = len(pages.sizes)
+        if not num_pages:
+            raise EmptyDocumentError(f"document {document.name!r} holds no visible character")
+        if num_pages > self.limits.max_pages:
+            raise DocumentTooLargeError(
+                f"document {document.name!r} has {num_pages} pages, more than the {self.limits.max_pages} that this "
+                "service takes; split it"
+            )
+        return pages
