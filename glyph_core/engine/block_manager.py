@@ -1,0 +1,172 @@
+"""The one owner of KV blocks: who holds which, which contents are known, which block is given away next.
+
+A block is *referenced* while some sequence has it in its block table, else *free*. A block whose contents are
+complete may be *cached* under their hash, referenced or free; a free cached block keeps its contents until it is
+evicted: blocks without contents are given away first, then cached ones, least recently freed first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+
+from glyph_core.engine.block_hash import ROOT, block_hash
+from glyph_core.engine.sequence import Sequence
+from glyph_core.errors import StageError
+
+
+class BlockManager:
+    """Changes ``block_table`` and ``block_hashes`` of sequences; nobody else does."""
+
+    def __init__(self, num_blocks: int, block_size: int, *, prefix_cache: bool = True) -> None:
+        self.num_blocks = num_blocks
+        self.block_size = block_size
+        self.prefix_cache = prefix_cache
+        self._ref_counts = [0] * num_blocks
+        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))  # the first is given away first
+        self._block_of: dict[bytes, int] = {}  # cached contents
+        self._hash_of: dict[int, bytes] = {}  # its inverse
+
+    @property
+    def num_free_blocks(self) -> int:
+        return len(self._free)
+
+    @property
+    def num_cached_blocks(self) -> int:
+        return len(self._block_of)
+
+    def num_missing_blocks(self, sequence: Sequence) -> int:
+        """Blocks that ``sequence`` lacks to hold all of its tokens."""
+        return -(-sequence.num_tokens // self.block_size) - len(sequence.block_table)
+
+    def num_free_blocks_without(self, sequences: Iterable[Sequence]) -> int:
+        """Blocks that would be free if ``sequences`` gave theirs up."""
+        references = Counter(block for sequence in sequences for block in sequence.block_table)
+        return self.num_free_blocks + sum(self._ref_counts[block] == count for block, count in references.items())
+
+    def can_allocate(self, sequence: Sequence) -> bool:
+        return self.num_missing_blocks(sequence) <= self.num_free_blocks
+
+    def allocate(self, sequence: Sequence) -> None:
+        """Gives ``sequence`` the blocks that it lacks to hold all of its tokens; call :meth:`can_allocate` first."""
+        for _ in range(self.num_missing_blocks(sequence)):
+            block, _ = self._free.popitem(last=False)
+            self._forget(block)
+            self._ref_counts[block] = 1
+            sequence.block_table.append(block)
+
+    def match_prefix(self, sequence: Sequence) -> int:
+        """Takes cached blocks for the tokens that come next in ``sequence``; returns the number of those tokens.
+
+        Blocks that were allocated for them go back. The last token is left to compute: the next one is drawn from it.
+        """
+        index, offset = divmod(sequence.num_computed_tokens, self.block_size)
+        if offset or not self.prefix_cache:
+            return 0
+        first, table = index, sequence.block_table
+        while index < (sequence.num_tokens - 1) // self.block_size:
+            block = self._block_of.get(self._hash(sequence, index))
+            if block is None:
+                break
+            self._reference(block)
+            if index < len(table):
+                self._release(table[index])
+                table[index] = block
+            else:
+                table.append(block)
+            index += 1
+        sequence.num_computed_tokens = index * self.block_size
+        return (index - first) * self.block_size
+
+    def next_hash(self, sequence: Sequence) -> bytes | None:
+        """Hash of the block that ``sequence`` computes next; None where it stands within one or fills none."""
+        index, offset = divmod(sequence.num_computed_tokens, self.block_size)
+        if offset or not self.prefix_cache or (index + 1) * self.block_size > sequence.num_tokens:
+            return None
+        return self._hash(sequence, index)
+
+    def hashes(self, sequence: Sequence, start: int, stop: int) -> list[bytes]:
+        """Hashes of the blocks that are full once tokens ``[start, stop)`` are computed."""
+        if not self.prefix_cache:
+            return []
+        return [self._hash(sequence, index) for index in range(start // self.block_size, stop // self.block_size)]
+
+    def register(self, sequence: Sequence, start: int, stop: int) -> None:
+        """Tokens ``[start, stop)`` of ``sequence`` are computed: caches the blocks that are full now."""
+        first = start // self.block_size
+        for index, content in enumerate(self.hashes(sequence, start, stop), first):
+            if content not in self._block_of:
+                self._block_of[content] = sequence.block_table[index]
+                self._hash_of[sequence.block_table[index]] = content
+
+    def free(self, sequence: Sequence) -> None:
+        """Takes every block from ``sequence``. Its last blocks are evicted before its first, which more can share."""
+        for block in reversed(sequence.block_table):
+            self._release(block)
+        sequence.block_table.clear()
+        sequence.num_computed_tokens = 0
+
+    def check_integrity(self, sequences: Iterable[Sequence]) -> None:
+        """Checks the books against the tables of all living ``sequences``; raises StageError saying what is wrong."""
+        sequences = list(sequences)
+        references = Counter(block for sequence in sequences for block in sequence.block_table)
+        self._require(
+            all(references[block] == count for block, count in enumerate(self._ref_counts)),
+            "reference counts differ from the block tables",
+        )
+        self._require(
+            set(self._free) == {block for block, count in enumerate(self._ref_counts) if count == 0},
+            "the free list is not the set of unreferenced blocks",
+        )
+        self._require(
+            self._hash_of == {block: content for content, block in self._block_of.items()},
+            "a cached block and its hash don't name each other",
+        )
+        for sequence in sequences:
+            self._check_table(sequence, references)
+
+    def _check_table(self, sequence: Sequence, references: Counter[int]) -> None:
+        table, name = sequence.block_table, sequence.request_id
+        num_full = sequence.num_computed_tokens // self.block_size
+        self._require(len(set(table)) == len(table), f"request {name!r} holds a block twice")
+        self._require(
+            sequence.num_computed_tokens <= len(table) * self.block_size, f"request {name!r} has tokens in no block"
+        )
+        for index, block in enumerate(table):
+            cached = self._hash_of.get(block)
+            self._require(
+                cached is not None or references[block] == 1,
+                f"block {block} is shared by request {name!r} and others, and its contents are not known",
+            )
+            self._require(
+                cached is None or (index < num_full and cached == self._hash(sequence, index)),
+                f"block {block} of request {name!r} holds other contents than its place {index} in the table says",
+            )
+
+    @staticmethod
+    def _require(condition: bool, problem: str) -> None:
+        if not condition:
+            raise StageError(f"the KV block pool is inconsistent: {problem}; this is a bug in the engine, report it")
+
+    def _hash(self, sequence: Sequence, index: int) -> bytes:
+        hashes, size = sequence.block_hashes, self.block_size
+        while len(hashes) <= index:
+            parent, start = hashes[-1] if hashes else ROOT, len(hashes) * size
+            hashes.append(block_hash(parent, sequence, start, start + size))
+        return hashes[index]
+
+    def _reference(self, block: int) -> None:
+        self._free.pop(block, None)
+        self._ref_counts[block] += 1
+
+    def _release(self, block: int) -> None:
+        self._ref_counts[block] -= 1
+        if self._ref_counts[block] == 0:
+            self._free[block] = None
+            if block not in self._hash_of:
+                self._free.move_to_end(block, last=False)
+
+    def _forget(self, block: int) -> None:
+        content = self._hash_of.pop(block, None)
+        if content is not None:
+            del self._block_of[content]

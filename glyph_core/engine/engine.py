@@ -1,0 +1,183 @@
+"""Continuous batching over prompts whose pages arrive while it runs. Knows no model family.
+
+A request's life: ``add`` (queued, and what the prefix cache has of it is held) → ``feed`` its ``wanted_pages`` in any
+order → ``step`` after step gives its tokens → gone with the token that has a finish reason, or by ``abort``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+
+from glyph_core.config import EngineConfig, SamplingConfig
+from glyph_core.engine.block_manager import BlockManager
+from glyph_core.engine.model_runner import ModelRunner
+from glyph_core.engine.sampler import SampledToken, SamplerState
+from glyph_core.engine.scheduler import Chunk, Scheduler
+from glyph_core.engine.sequence import Sequence
+from glyph_core.errors import ContextLengthError, InvalidRequestError, StageError
+from glyph_core.model.family import TextModel
+from glyph_core.types import FinishReason, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOutput:
+    """A generated token. An end-of-sequence token is reported too, with finish reason "stop"."""
+
+    request_id: str
+    token_id: int
+    logprob: float  # of the model's own distribution, before penalty and temperature
+    finish_reason: FinishReason | None
+    num_cached_tokens: int  # of the prompt, that this request did not have to compute
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    num_running: int
+    num_waiting: int
+    num_blocks: int
+    num_free_blocks: int  # referenced by no sequence; their contents may still be cached
+    num_cached_blocks: int  # whose contents are known, referenced or free
+    num_preemptions: int  # since the engine was made
+
+
+class Engine:
+    """Not thread-safe: one thread calls it."""
+
+    def __init__(
+        self, model: TextModel, config: EngineConfig, eos_token_ids: Collection[int], max_model_len: int
+    ) -> None:
+        """``max_model_len`` is the model's own context; the configuration's limit and the pool's size lower it."""
+        self._model = model
+        self._eos_token_ids = frozenset(eos_token_ids)
+        self._runner = ModelRunner(model, config)
+        num_blocks = self._runner.num_blocks
+        self.max_model_len = min(max_model_len, config.max_model_len or max_model_len, num_blocks * config.block_size)
+        self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache)
+        self._scheduler = Scheduler(config, self._blocks)
+        self._sequences: dict[str, Sequence] = {}
+        self._num_added = 0
+
+    def add(self, request_id: str, prompt: Prompt, sampling: SamplingConfig) -> None:
+        """Queues a request and holds the blocks that the prefix cache has of it.
+
+        An answer that the context has no room for is cut there, with finish reason "length". Raises
+        ContextLengthError for a prompt that leaves no room for one token, InvalidRequestError for a prompt of no
+        tokens or an id in use, StageError for pages that don't lie one after the other within the prompt.
+        """
+        self._check(request_id, prompt)
+        positions, delta = self._model.positions(prompt)
+        num_prompt_tokens = len(prompt.token_ids)
+        sequence = Sequence(
+            request_id=request_id,
+            prompt=prompt,
+            arrival=self._num_added,
+            max_num_tokens=min(num_prompt_tokens + sampling.max_tokens, self.max_model_len),
+            positions=positions,
+            position_delta=delta,
+            sampler_state=SamplerState(sampling, prompt.token_ids, self._model.vocab_size, self._model.device),
+        )
+        self._num_added += 1
+        self._sequences[request_id] = sequence
+        self._scheduler.add(sequence)
+
+    def wanted_pages(self, request_id: str) -> tuple[int, ...]:
+        """Indices into ``prompt.pages`` of the pages still to be fed: neither fed nor in the prefix cache.
+
+        Shrinks when another request computes the same pages, and grows again when cached blocks were given up under
+        pressure: ask after each step. Empty for a request that has ended.
+        """
+        sequence = self._sequences.get(request_id)
+        return sequence.wanted_pages() if sequence else ()
+
+    def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
+        """Hands over the features (num_tokens, H) of a page; any order. They are kept until the request ends.
+
+        Pages of a request that has ended are dropped. Raises StageError for features of another shape.
+        """
+        sequence = self._sequences.get(request_id)
+        if sequence is None:
+            return
+        pages = sequence.prompt.pages
+        if not 0 <= page_number < len(pages):
+            raise StageError(f"request {request_id!r} has {len(pages)} pages; page number {page_number} was fed")
+        expected = (pages[page_number].num_tokens, self._model.hidden_size)
+        if tuple(features.shape) != expected:
+            raise StageError(
+                f"the features of page number {page_number} of request {request_id!r} have shape "
+                f"{tuple(features.shape)}, its prompt has room for {expected}; encoder and decoder disagree"
+            )
+        sequence.features[page_number] = features
+
+    def abort(self, request_id: str) -> None:
+        """Ends a request and frees its blocks at once; one that has ended already is fine."""
+        sequence = self._sequences.pop(request_id, None)
+        if sequence is not None:
+            self._scheduler.remove(sequence)
+
+    def step(self) -> list[TokenOutput]:
+        """Computes what can be computed now; at most one token for each request."""
+        chunks = self._scheduler.schedule()
+        sampled = self._runner.run(chunks) if chunks else []
+        return self._postprocess(chunks, sampled)
+
+    @property
+    def has_work(self) -> bool:
+        """Some request has not ended."""
+        return bool(self._sequences)
+
+    @property
+    def can_step(self) -> bool:
+        """:meth:`step` has something to do now, rather than only wait for pages."""
+        return self._scheduler.can_schedule
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            num_running=len(self._scheduler.running),
+            num_waiting=len(self._scheduler.waiting),
+            num_blocks=self._blocks.num_blocks,
+            num_free_blocks=self._blocks.num_free_blocks,
+            num_cached_blocks=self._blocks.num_cached_blocks,
+            num_preemptions=self._scheduler.num_preemptions,
+        )
+
+    def check_integrity(self) -> None:
+        """Raises StageError where the block pool's books don't agree with the living requests."""
+        self._blocks.check_integrity(self._sequences.values())
+
+    def _check(self, request_id: str, prompt: Prompt) -> None:
+        num_tokens = len(prompt.token_ids)
+        if request_id in self._sequences:
+            raise InvalidRequestError(f"request id {request_id!r} is in use by a request that has not ended")
+        if num_tokens == 0:
+            raise InvalidRequestError("the prompt has no tokens; ask something")
+        if num_tokens + 1 > self.max_model_len:
+            raise ContextLengthError(
+                f"the prompt has {num_tokens} tokens and the context holds {self.max_model_len}, the answer included; "
+                "send fewer or shorter documents",
+                param="messages",
+            )
+        bounds = [bound for page in prompt.pages for bound in (page.start, page.stop)]
+        if bounds != sorted(bounds) or any(not 0 <= bound <= num_tokens for bound in bounds):
+            raise StageError(f"the pages of request {request_id!r} don't lie one after the other within its prompt")
+
+    def _postprocess(self, chunks: list[Chunk], sampled: list[SampledToken]) -> list[TokenOutput]:
+        self._scheduler.complete(chunks)
+        sequences = [chunk.sequence for chunk in chunks if chunk.is_sampled]
+        return [self._append(sequence, token) for sequence, token in zip(sequences, sampled, strict=True)]
+
+    def _append(self, sequence: Sequence, token: SampledToken) -> TokenOutput:
+        sequence.token_ids.append(token.token_id)
+        finish_reason = self._finish_reason(sequence, token)
+        if finish_reason is not None:
+            self.abort(sequence.request_id)
+        return TokenOutput(
+            sequence.request_id, token.token_id, token.logprob, finish_reason, sequence.num_cached_tokens
+        )
+
+    def _finish_reason(self, sequence: Sequence, token: SampledToken) -> FinishReason | None:
+        if token.token_id in self._eos_token_ids and not sequence.sampler_state.sampling.ignore_eos:
+            return "stop"
+        return "length" if sequence.num_tokens >= sequence.max_num_tokens else None

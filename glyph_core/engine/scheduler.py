@@ -1,0 +1,188 @@
+"""Which tokens of which sequences the next step computes.
+
+Policy, in this order:
+
+1. Every running sequence that decodes gets its token, the oldest first.
+2. What is left of ``max_num_batched_tokens`` goes to prefill, the oldest first, in chunks that end at a block's end
+   where they can, and never beyond the first page whose features are missing.
+3. A waiting sequence is admitted when it has a chunk to compute and the pool has room for all of its tokens at once,
+   so that two half-done prefills never wait for each other's blocks; the first that finds no room keeps later ones out.
+
+When blocks run out, free cached blocks are evicted first; then waiting sequences give up what the prefix cache gave
+them, the newest first; then the newest running sequence is preempted and later computed again. The oldest running
+sequence is therefore never preempted by another, and any sequence fits the empty pool, so everything ends.
+
+A sequence whose next block is being computed in the same step by another sits the step out and then takes that block
+from the cache: many questions about one document prefill it once, even when they come together.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+
+from glyph_core.config import EngineConfig
+from glyph_core.engine.block_manager import BlockManager
+from glyph_core.engine.sequence import Sequence, SequenceStatus
+
+ARRIVAL = attrgetter("arrival")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens ``[start, stop)`` of a sequence, to be computed in this step."""
+
+    sequence: Sequence
+    start: int
+    stop: int
+    is_sampled: bool  # it ends with the sequence's last token, from which the next is drawn
+
+    @property
+    def num_tokens(self) -> int:
+        return self.stop - self.start
+
+
+class Scheduler:
+    """Changes the status and the token counts of sequences. ``waiting`` and ``running`` are in order of arrival."""
+
+    def __init__(self, config: EngineConfig, blocks: BlockManager) -> None:
+        self.blocks = blocks
+        self.max_num_seqs = config.max_num_seqs
+        self.max_num_batched_tokens = config.max_num_batched_tokens
+        self.waiting: list[Sequence] = []
+        self.running: list[Sequence] = []
+        self.num_preemptions = 0
+
+    def add(self, sequence: Sequence) -> None:
+        """Queues ``sequence`` and holds what the prefix cache has of it."""
+        insort(self.waiting, sequence, key=ARRIVAL)
+        self._take_cached(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Ends ``sequence`` and frees its blocks."""
+        self.blocks.free(sequence)
+        (self.running if sequence.status is SequenceStatus.RUNNING else self.waiting).remove(sequence)
+
+    @property
+    def can_schedule(self) -> bool:
+        """Whether :meth:`schedule` has something to do, rather than only wait for pages."""
+        if any(self._chunk_stop(sequence, 1) > sequence.num_computed_tokens for sequence in self.running):
+            return True
+        ready = (sequence for sequence in self.waiting if self._chunk_stop(sequence, 1) > sequence.num_computed_tokens)
+        first = next(ready, None)
+        return first is not None and self._has_room(first)
+
+    def schedule(self) -> list[Chunk]:
+        """The chunks of the next step, decoding sequences first; may preempt and admit."""
+        chunks = self._schedule_decode()
+        return chunks + self._schedule_prefill(self.max_num_batched_tokens - len(chunks))
+
+    def complete(self, chunks: Iterable[Chunk]) -> None:
+        """``chunks`` are computed: caches the blocks that are full now and gives them to whoever waits for them."""
+        for chunk in chunks:
+            chunk.sequence.num_computed_tokens = chunk.stop
+            self.blocks.register(chunk.sequence, chunk.start, chunk.stop)
+        for sequence in (*self.running, *self.waiting):
+            if not sequence.is_decoding:
+                self._take_cached(sequence)
+
+    def _schedule_decode(self) -> list[Chunk]:
+        # One that another's growth has just preempted decodes no more, so this asks each when its turn comes.
+        return [
+            self._chunk(sequence, sequence.num_tokens)
+            for sequence in tuple(self.running)
+            if sequence.is_decoding and self._grow(sequence)
+        ]
+
+    def _schedule_prefill(self, budget: int) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        in_progress: set[bytes] = set()  # hashes of the blocks that the chunks so far will fill
+        for sequence in (*self.running, *self.waiting):
+            if budget == 0:
+                break
+            stop = self._chunk_stop(sequence, budget)
+            if sequence.is_decoding or stop <= sequence.num_computed_tokens:
+                continue
+            if self.blocks.next_hash(sequence) in in_progress:
+                continue
+            if sequence.status is SequenceStatus.WAITING and not self._admit(sequence):
+                break
+            chunks.append(self._chunk(sequence, stop))
+            budget -= chunks[-1].num_tokens
+            in_progress.update(self.blocks.hashes(sequence, chunks[-1].start, stop))
+        return chunks
+
+    def _chunk_stop(self, sequence: Sequence, budget: int) -> int:
+        """Where the next chunk ends. A chunk that leaves tokens behind ends at a block's end if it reaches one: only
+        whole blocks can be shared."""
+        start, block_size = sequence.num_computed_tokens, self.blocks.block_size
+        ready = sequence.num_ready_tokens
+        if ready < sequence.num_tokens:
+            ready -= ready % block_size  # the rest of the block is computed with the missing page
+        stop = min(ready, start + budget)
+        block_end = stop - stop % block_size
+        return block_end if stop < sequence.num_tokens and block_end > start else stop
+
+    @staticmethod
+    def _chunk(sequence: Sequence, stop: int) -> Chunk:
+        return Chunk(sequence, sequence.num_computed_tokens, stop, is_sampled=stop == sequence.num_tokens)
+
+    def _take_cached(self, sequence: Sequence) -> None:
+        num_tokens = self.blocks.match_prefix(sequence)
+        if sequence.num_preemptions == 0:  # afterwards it would find what it computed itself
+            sequence.num_cached_tokens += num_tokens
+
+    def _has_room(self, sequence: Sequence) -> bool:
+        """Whether ``sequence`` can be admitted, if need be by taking cached blocks from others that wait. One block
+        for each running sequence is left over, or it would soon be preempted again."""
+        num_needed = self.blocks.num_missing_blocks(sequence) + len(self.running)
+        return len(self.running) < self.max_num_seqs and (
+            num_needed <= self.blocks.num_free_blocks
+            or num_needed <= self.blocks.num_free_blocks_without(self._holders(sequence))
+        )
+
+    def _holders(self, sequence: Sequence) -> list[Sequence]:
+        return [other for other in self.waiting if other is not sequence and other.block_table]
+
+    def _admit(self, sequence: Sequence) -> bool:
+        if not self._has_room(sequence):
+            return False
+        while not self.blocks.can_allocate(sequence):
+            self._give_up_prefix(self._holders(sequence)[-1])
+        self.blocks.allocate(sequence)
+        self._move(sequence, SequenceStatus.RUNNING)
+        return True
+
+    def _grow(self, sequence: Sequence) -> bool:
+        """Makes room for the newest token of a running sequence; False if that took the sequence's own blocks."""
+        while not self.blocks.can_allocate(sequence):
+            if holders := self._holders(sequence):
+                self._give_up_prefix(holders[-1])
+                continue
+            victim = self.running[-1]
+            self._preempt(victim)
+            if victim is sequence:
+                return False
+        self.blocks.allocate(sequence)
+        return True
+
+    def _give_up_prefix(self, sequence: Sequence) -> None:
+        self.blocks.free(sequence)
+        if sequence.num_preemptions == 0:
+            sequence.num_cached_tokens = 0
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.blocks.free(sequence)
+        self._move(sequence, SequenceStatus.WAITING)
+        sequence.num_preemptions += 1
+        self.num_preemptions += 1
+
+    def _move(self, sequence: Sequence, status: SequenceStatus) -> None:
+        source, target = self.waiting, self.running
+        if status is SequenceStatus.WAITING:
+            source, target = target, source
+        source.remove(sequence)
+        insort(target, sequence, key=ARRIVAL)
+        sequence.status = status

@@ -1,0 +1,84 @@
+"""Fixtures of the engine's tests. Every engine that a test makes is checked when the test ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from glyph_core.config import EngineConfig
+from glyph_core.engine.engine import Engine
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.family import TextModel, family_of, place_pages
+from glyph_core.types import PagePlan, digest_of
+from tests.engine.driving import Case
+from tests.tiny_checkpoint import hf_generate, hf_inputs, make_tiny_glm4v, question_about, random_pages
+
+MAX_MODEL_LEN = 4096
+NUM_TOKENS = 32
+Sizes = tuple[tuple[int, int], ...]  # (width, height) px
+EngineFactory = Callable[..., Engine]
+CaseFactory = Callable[..., Case]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """The tiny models are faster so, most of all on a busy machine."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_glm4v(tmp_path_factory.mktemp("tiny_glm4v"), max_model_len=MAX_MODEL_LEN)
+
+
+@pytest.fixture(scope="session")
+def text_model(tiny_folder: Path) -> TextModel:
+    return family_of(resolve_checkpoint(str(tiny_folder))).load_text(torch.float32, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def tiny_case(tiny_folder: Path) -> CaseFactory:
+    """``tiny_case(sizes, seed, question)``: a request to the tiny checkpoint, and transformers' greedy answer to it."""
+    family = family_of(resolve_checkpoint(str(tiny_folder)))
+    vision = family.load_vision(torch.float32, torch.device("cpu"))
+
+    @lru_cache
+    def make(sizes: Sizes, seed: int = 0, question: str = "Who signed it?") -> Case:
+        pages = random_pages(sizes, seed)
+        inputs = hf_inputs(tiny_folder, pages, question_about(len(pages), question))
+        ids, image = inputs["input_ids"][0].tolist(), family.placeholder_token_id
+        one_a_page = [token for i, token in enumerate(ids) if token != image or ids[i - 1] != image]
+        plans = [PagePlan(i, *sizes[i], digest_of(page.tobytes())) for i, page in enumerate(pages)]
+        features = vision.encode(inputs["pixel_values"], inputs["image_grid_thw"]) if pages else []
+        return Case(
+            prompt=place_pages(family, one_a_page, plans),
+            features=features,
+            expected=hf_generate(tiny_folder, pages, question, NUM_TOKENS),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_engine() -> Iterator[EngineFactory]:
+    """``make_engine(model, eos_token_ids=…, **EngineConfig fields)``; afterwards the pool's books must be in order, and
+    no block held where no request is left."""
+    engines: list[Engine] = []
+
+    def make(model: TextModel, eos_token_ids: tuple[int, ...] = (), **fields: object) -> Engine:
+        config = EngineConfig.model_validate({"num_blocks": 512, "block_size": 16, **fields})
+        engines.append(Engine(model, config, eos_token_ids, MAX_MODEL_LEN))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.check_integrity()
+        stats = engine.stats()
+        assert engine.has_work or stats.num_free_blocks == stats.num_blocks
