@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glyph_core.config import PRESETS
+from pydantic import Field, ValidationError
+
+from glyph_core.config import PRESETS, Config
 from glyph_core.errors import ModelError
 
 BUILT_IN = {"glyph-mini": Path(__file__).parent.parent / "checkpoints" / "glyph_mini"}
 DEFAULT_PRESET = "glyph-en"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 HUB_FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles and no code
+
+
+class GlyphConfig(Config):
+    """A checkpoint's ``glyph_config.json``: what we must know of it that transformers doesn't."""
+
+    render_preset: str = Field(DEFAULT_PRESET, description="what its pages were rendered with in training")
+    window_pages: int | None = Field(None, ge=1, description="pages that it reads well at once")
+    absent_answer: str | None = Field(None, description="what it answers where the pages don't tell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +38,17 @@ class Checkpoint:
     preset: str  # render preset that it was trained for
     max_model_len: int  # tokens of prompt and answer
     eos_token_ids: tuple[int, ...]
-    config: Mapping[str, Any] = field(repr=False, compare=False)  # config.json
+    window_pages: int | None = None  # pages that it reads well at once; None: as many as its context holds
+    absent_answer: str | None = None  # what it answers where the pages don't tell; None: no fixed words
 
 
 def resolve_checkpoint(model: str) -> Checkpoint:
     """The checkpoint that ``model`` names: ``glyph-mini``, a folder, or a hub id (which may download it).
 
-    The render preset is key ``render_preset`` of the folder's ``glyph_config.json``, :data:`DEFAULT_PRESET` without
-    it. Raises ModelError when there is no such checkpoint or its small files are missing or damaged.
+    What transformers has no place for stands in the folder's ``glyph_config.json``, where there is one:
+    ``render_preset`` (else :data:`DEFAULT_PRESET`), ``window_pages`` and ``absent_answer``.
+
+    Raises ModelError when there is no such checkpoint or its small files are missing or damaged.
     """
     if model in BUILT_IN:
         return read_checkpoint(BUILT_IN[model], model)
@@ -51,41 +64,26 @@ def resolve_checkpoint(model: str) -> Checkpoint:
 
 def read_checkpoint(path: Path, name: str) -> Checkpoint:
     """Reads the small files of the folder ``path``; raises ModelError naming the one at fault."""
-    config = _read_json(path / "config.json", required=True)
+    config = read_json(path / "config.json", required=True)
     text_config = config.get("text_config", config)
+    glyph_config = _glyph_config(path)
     try:
         return Checkpoint(
             path=path,
             name=name,
             family=str(config["model_type"]),
-            preset=_preset(path),
+            preset=glyph_config.render_preset,
             max_model_len=int(text_config["max_position_embeddings"]),
             eos_token_ids=_eos_token_ids(path, text_config),
-            config=config,
+            window_pages=glyph_config.window_pages,
+            absent_answer=glyph_config.absent_answer,
         )
     except KeyError as error:
         raise ModelError(f"{path / 'config.json'} lacks the key {error}; is it a transformers checkpoint?") from error
 
 
-def _eos_token_ids(path: Path, text_config: Mapping[str, Any]) -> tuple[int, ...]:
-    """Those of generation_config.json, as transformers' ``generate`` takes them; else the model configuration's."""
-    ids = _read_json(path / "generation_config.json").get("eos_token_id", text_config.get("eos_token_id"))
-    if ids is None:
-        raise ModelError(f"{path}: neither generation_config.json nor config.json names an eos_token_id")
-    return tuple(ids) if isinstance(ids, list) else (int(ids),)
-
-
-def _preset(path: Path) -> str:
-    preset = str(_read_json(path / "glyph_config.json").get("render_preset", DEFAULT_PRESET))
-    if preset not in PRESETS:
-        raise ModelError(
-            f"{path / 'glyph_config.json'} names the render preset {preset!r}; there are: {', '.join(PRESETS)}"
-        )
-    return preset
-
-
-def _read_json(path: Path, *, required: bool = False) -> dict[str, Any]:
-    """The object in ``path``; {} where an optional file is absent."""
+def read_json(path: Path, *, required: bool = False) -> dict[str, Any]:
+    """The object in ``path``; {} where an optional file is absent. Raises ModelError for anything else."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
@@ -97,6 +95,27 @@ def _read_json(path: Path, *, required: bool = False) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object")
     return content
+
+
+def _eos_token_ids(path: Path, text_config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Those of generation_config.json, as transformers' ``generate`` takes them; else the model configuration's."""
+    ids = read_json(path / "generation_config.json").get("eos_token_id", text_config.get("eos_token_id"))
+    if ids is None:
+        raise ModelError(f"{path}: neither generation_config.json nor config.json names an eos_token_id")
+    return tuple(ids) if isinstance(ids, list) else (int(ids),)
+
+
+def _glyph_config(path: Path) -> GlyphConfig:
+    file = path / "glyph_config.json"
+    try:
+        glyph_config = GlyphConfig.model_validate(read_json(file))
+    except ValidationError as error:
+        raise ModelError(f"{file} is at fault: {error}") from error
+    if glyph_config.render_preset not in PRESETS:
+        raise ModelError(
+            f"{file} names the render preset {glyph_config.render_preset!r}; there are: {', '.join(PRESETS)}"
+        )
+    return glyph_config
 
 
 def _download(hub_id: str) -> Path:

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from transformers import Glm4vForConditionalGeneration
 
-from glyph_core.errors import ModelError
 from glyph_core.model.attention import ATTENTION_NAME, PagedAttention
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.loading import load_part
+from glyph_core.model.loading import load_config, load_part
 from glyph_core.model.patches import GridTHW, read_geometry
 from glyph_core.types import Prompt
 
@@ -91,10 +90,8 @@ class Glm4vFamily:
     """The adapter; a :class:`glyph_core.model.family.Family`."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        if "image_token_id" not in checkpoint.config:
-            raise ModelError(f"{checkpoint.path / 'config.json'} names no image_token_id")
         self.checkpoint = checkpoint
-        self.placeholder_token_id = int(checkpoint.config["image_token_id"])
+        self.placeholder_token_id = int(load_config(checkpoint.path).image_token_id)
         self._geometry = read_geometry(checkpoint.path)
 
     def grid_thw(self, width_px: int, height_px: int) -> GridTHW:

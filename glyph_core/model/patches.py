@@ -6,7 +6,6 @@ from), to which the tests hold it equal.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from glyph_core.errors import InvalidDocumentError, ModelError
+from glyph_core.model.checkpoint import read_json
 
 MAX_ASPECT_RATIO = 200
 GridTHW = tuple[int, int, int]  # frames, rows and columns of patches
@@ -134,8 +134,10 @@ def read_geometry(path: Path) -> PatchGeometry:
 
 
 def _processor_config(path: Path) -> Mapping[str, Any]:
-    for name in ("processor_config.json", "preprocessor_config.json"):
-        if (path / name).is_file():
-            content = json.loads((path / name).read_bytes())
-            return dict(content.get("image_processor", content))
-    raise ModelError(f"{path} has neither processor_config.json nor preprocessor_config.json; get the whole checkpoint")
+    values = read_json(path / "processor_config.json").get("image_processor")
+    values = values or read_json(path / "preprocessor_config.json")
+    if not values:
+        raise ModelError(
+            f"{path} has neither processor_config.json nor preprocessor_config.json; get the whole checkpoint"
+        )
+    return dict(values)

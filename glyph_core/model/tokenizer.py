@@ -1,0 +1,105 @@
+"""A checkpoint's tokenizer and chat template, safe against text that spells special tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tokenizers
+from jinja2 import TemplateError
+from transformers import AutoTokenizer
+
+from glyph_core.errors import InvalidRequestError, ModelError
+from glyph_core.model.checkpoint import Checkpoint
+
+Turn = Mapping[str, Any]
+"""A message as transformers' chat templates take it: ``role``, and ``content`` as a string or as a list of parts,
+``{"type": "image"}`` for a page and ``{"type": "text", "text": …}``."""
+
+PRIVATE_USE = range(0xF0000, 0xFFFFE)  # characters without a meaning of their own; no text has all 65,534
+
+
+class Tokenizer:
+    """Text to token ids and back. Thread-safe."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Raises ModelError where the folder lacks a tokenizer or a chat template."""
+        try:
+            self._template = AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the tokenizer in {checkpoint.path} cannot be loaded: {error}") from error
+        if not self._template.chat_template:
+            raise ModelError(f"{checkpoint.path} has no chat template (chat_template.jinja)")
+        description = json.loads(self._template.backend_tokenizer.to_str())
+        self._tokenizer = _backend(description)
+        self._marks = {token["content"]: int(token["id"]) for token in description["added_tokens"] if _is_mark(token)}
+        self._text_only = _backend(
+            description | {"added_tokens": [token for token in description["added_tokens"] if not _is_mark(token)]}
+        )
+        self._mark = re.compile(f"({'|'.join(map(re.escape, sorted(self._marks, key=len, reverse=True)))})")
+
+    def encode(self, text: str) -> list[int]:
+        """``text`` as nothing but text: where it spells a special token, that is so many ordinary characters."""
+        return self._text_only.encode(text, add_special_tokens=False).ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """The text of ``token_ids``; bytes that make no whole character come out as U+FFFD."""
+        return self._tokenizer.decode(list(token_ids), skip_special_tokens=skip_special)
+
+    def special_token_id(self, token: str) -> int | None:
+        """The id of a token that stands for no text, such as ``<think>``; None where the tokenizer has none."""
+        return self._marks.get(token)
+
+    def apply_chat_template(self, turns: Sequence[Turn]) -> str:
+        """The prompt's text, up to where the assistant begins; one placeholder a page.
+
+        Raises InvalidRequestError where the template refuses these turns, with its reason.
+        """
+        try:
+            text: str = self._template.apply_chat_template(list(turns), add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise InvalidRequestError(f"the model's chat template takes no such messages: {error}") from error
+        return text
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        """The prompt's token ids. Special tokens are those that the template wrote: a turn's own text never makes
+        one, whatever it spells."""
+        everything = "".join(text for turn in turns for text in _texts(turn))
+        if not self._marks or not self._mark.search(everything):
+            return self._tokenizer.encode(self.apply_chat_template(turns), add_special_tokens=False).ids
+        breaker = next(chr(code) for code in PRIVATE_USE if chr(code) not in everything)
+        token_ids: list[int] = []
+        for piece in self._mark.split(self.apply_chat_template([_broken(turn, breaker) for turn in turns])):
+            token_ids += [self._marks[piece]] if piece in self._marks else self.encode(piece.replace(breaker, ""))
+        return token_ids
+
+
+def _is_mark(added_token: Mapping[str, Any]) -> bool:
+    """Some tokenizers add runs of spaces, which are text."""
+    return bool(added_token["content"].strip())
+
+
+def _backend(description: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """A copy of our own: transformers' is changed by its callers' options."""
+    return tokenizers.Tokenizer.from_str(
+        json.dumps({**description, "truncation": None, "padding": None, "post_processor": None})
+    )
+
+
+def _texts(turn: Turn) -> Iterator[str]:
+    content = turn["content"]
+    if isinstance(content, str):
+        yield content
+    else:
+        yield from (part["text"] for part in content if part["type"] == "text")
+
+
+def _broken(turn: Turn, breaker: str) -> Turn:
+    """The turn with ``breaker`` between all characters of its text, so that nothing in it spells a mark."""
+    content = turn["content"]
+    if isinstance(content, str):
+        return {**turn, "content": breaker.join(content)}
+    parts = [{**part, "text": breaker.join(part["text"])} if part["type"] == "text" else part for part in content]
+    return {**turn, "content": parts}
