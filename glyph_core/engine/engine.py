@@ -6,6 +6,7 @@ order → ``step`` after step gives its tokens → gone with the token that has 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class TokenOutput:
     logprob: float  # of the model's own distribution, before penalty and temperature
     finish_reason: FinishReason | None
     num_cached_tokens: int  # of the prompt, that this request did not have to compute
+    prefill_s: float = 0.0  # this request's share, by tokens, of the steps that computed its prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,12 @@ class Engine:
         sequence = self._sequences.get(request_id)
         return sequence.wanted_pages() if sequence else ()
 
+    def next_page(self, request_id: str) -> int:
+        """Index into ``prompt.pages`` of the first page that is not wholly computed. What was fed from there on only
+        takes memory so far: a driver that is well ahead may wait."""
+        sequence = self._sequences.get(request_id)
+        return sequence.first_page_after(sequence.num_computed_tokens) if sequence else 0
+
     def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
         """Hands over the features (num_tokens, H) of a page; any order. They are kept until the request ends.
 
@@ -120,7 +128,9 @@ class Engine:
     def step(self) -> list[TokenOutput]:
         """Computes what can be computed now; at most one token for each request."""
         chunks = self._scheduler.schedule()
+        started_at = time.perf_counter()
         sampled = self._runner.run(chunks) if chunks else []
+        _charge_prefill(chunks, time.perf_counter() - started_at)
         return self._postprocess(chunks, sampled)
 
     @property
@@ -174,10 +184,22 @@ class Engine:
         if finish_reason is not None:
             self.abort(sequence.request_id)
         return TokenOutput(
-            sequence.request_id, token.token_id, token.logprob, finish_reason, sequence.num_cached_tokens
+            sequence.request_id,
+            token.token_id,
+            token.logprob,
+            finish_reason,
+            sequence.num_cached_tokens,
+            sequence.prefill_s,
         )
 
     def _finish_reason(self, sequence: Sequence, token: SampledToken) -> FinishReason | None:
         if token.token_id in self._eos_token_ids and not sequence.sampler_state.sampling.ignore_eos:
             return "stop"
         return "length" if sequence.num_tokens >= sequence.max_num_tokens else None
+
+
+def _charge_prefill(chunks: list[Chunk], step_s: float) -> None:
+    num_tokens = sum(chunk.num_tokens for chunk in chunks)
+    for chunk in chunks:
+        if chunk.start < chunk.sequence.num_prompt_tokens:
+            chunk.sequence.prefill_s += step_s * chunk.num_tokens / num_tokens
