@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from deployments.faults import REMOTE_ERRORS, as_glyph_error, is_replica_death
+from deployments.faults import MAX_REISSUES, REMOTE_ERRORS, as_glyph_error, is_replica_death
 from deployments.protocol import RangeRequest
 from glyph_core.errors import StageError
-
-MAX_REISSUES = 3  # of one range, each after the death of the replica that had it
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -64,15 +63,18 @@ async def pull_ranges(
 ) -> AsyncGenerator[T]:
     """The pages of ``ranges`` in their order, with at most ``max_calls`` ranges under way.
 
+    ``ranges`` is asked for the next one only when it can be issued: it may depend on what has come meanwhile.
     Close it (``contextlib.aclosing``) when done early: that cancels the calls that are still open. Raises what the
     stage raised, as one of our errors, and StageError where a range was lost with its replica too often.
     """
-    waiting = deque(ranges)
+    waiting = iter(ranges)
     calls: deque[_RangeCall[T]] = deque()
     try:
-        while waiting or calls:
-            while waiting and len(calls) < max_calls:
-                calls.append(_RangeCall(waiting.popleft(), issue, stage))
+        while True:
+            for pages_wanted in islice(waiting, max_calls - len(calls)):
+                calls.append(_RangeCall(pages_wanted, issue, stage))
+            if not calls:
+                return
             while pages := await calls[0].next_pages():
                 for page in pages:
                     yield page

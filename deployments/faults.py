@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -14,6 +18,10 @@ from ray.exceptions import (
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
 from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
+
+MAX_REISSUES = 3  # of one call, each after the death of the replica that had it
+
+T_co = TypeVar("T_co", covariant=True)
 
 # What a call or a wait on another replica can raise.
 REMOTE_ERRORS = (RayError, RayServeException)
@@ -43,3 +51,24 @@ def as_glyph_error(error: BaseException, stage: str) -> GlyphError:
     if is_replica_death(error):
         return StageError(f"the {stage} died while it served this request; try again")
     return StageError(f"the {stage} failed: {type(cause).__name__}: {cause}")
+
+
+class Call(Awaitable[T_co], Protocol[T_co]):
+    """A call under way. A ``DeploymentResponse`` is one."""
+
+    def cancel(self) -> Any: ...
+
+
+async def call_stage(issue: Callable[[], Call[T_co]], stage: str) -> T_co:
+    """What the call that ``issue`` makes returns; made again where its replica dies. Raises errors of ours only."""
+    for num_left in reversed(range(MAX_REISSUES + 1)):
+        call = issue()
+        try:
+            return await call
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        except REMOTE_ERRORS as error:
+            if not num_left or not is_replica_death(error):
+                raise as_glyph_error(error, stage) from error
+    raise AssertionError("the last try returns or raises")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from glyph_core.config import RenderConfig, SamplingConfig
@@ -87,5 +88,9 @@ class StageReport:
     stage: str
     device: str
     versions: Mapping[str, str]
-    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    fallbacks: tuple[str, ...] = ()  # what it would rather use and does not have
+    dtype: str | None = None
+    fallbacks: tuple[str, ...] = ()  # what it does without, and what it does instead
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    return {package: version(package) for package in packages}

@@ -1,0 +1,133 @@
+"""The decoder stage: the language model on its share of the device, and the driver of every request.
+
+A request's way: plan its documents → prompts, one for each window of pages → tokens, while the pages that the engine
+wants are pulled from the encoder by credits. :class:`glyph_core.pipeline.Pipeline` does the same in one process and
+gives the same answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.engine_loop import EngineLoop, StepEngine
+from deployments.faults import call_stage
+from deployments.placing import place_model
+from deployments.protocol import DocumentRef, ServedRequest, StageReport
+from deployments.request_driver import RequestDriver
+from glyph_core.answering.inquiry import Inquiry
+from glyph_core.answering.reader import Reader
+from glyph_core.config import CreditConfig, LimitConfig, PipelineConfig
+from glyph_core.engine.engine import Engine, EngineStats
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.token_counter import TokenCount
+from glyph_core.types import AnswerEvent, DocumentPlan
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDecoder:
+    engine: StepEngine
+    reader: Reader
+    max_model_len: int
+    report: StageReport
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderStats:
+    num_requests: int
+    engine: EngineStats
+
+
+class Decoder:
+    def __init__(
+        self,
+        renderer: DeploymentHandle,
+        encoder: DeploymentHandle,
+        load: Callable[[], LoadedDecoder],
+        credit_config: CreditConfig,
+        limits: LimitConfig,
+    ) -> None:
+        self._renderer, self._encoder = renderer, encoder
+        self._credits, self._limits = credit_config, limits
+        self._loaded = load()
+        self._loop = EngineLoop(self._loaded.engine)
+        self._num_requests = 0
+
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+        """Progress, pieces of text and, at the end, the Answer.
+
+        Nothing comes before the engine has taken the request: what is wrong with it is raised before the first event.
+        Cancelling frees all that the request holds, here and in the other stages.
+        """
+        self._num_requests += 1
+        try:
+            inquiry = await self._open(request)
+            counts = asyncio.gather(*(self._count_tokens(document, request) for document in request.documents))
+            try:
+                events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits).events()
+                async with aclosing(events):
+                    async for event in events:
+                        yield event
+                yield inquiry.answer(
+                    sum(count.num_tokens for count in await counts),
+                    text_tokens_estimated=any(count.estimated for count in await counts),
+                )
+            finally:
+                counts.cancel()
+        finally:
+            self._num_requests -= 1
+
+    async def stats(self) -> DecoderStats:
+        return DecoderStats(self._num_requests, await self._loop.stats())
+
+    async def describe(self) -> tuple[StageReport, ...]:
+        """This stage and those before it."""
+        before = (
+            call_stage(self._renderer.describe.remote, "renderer"),
+            call_stage(self._encoder.describe.remote, "encoder"),
+        )
+        return (*await asyncio.gather(*before), self._loaded.report)
+
+    async def check_health(self) -> None:
+        """Serve calls it and replaces the replica when it raises, which it does when the engine's thread died."""
+        self._loop.check()
+
+    async def _open(self, request: ServedRequest) -> Inquiry:
+        started_at = time.perf_counter()
+        plans = await asyncio.gather(*(self._plan(document, request) for document in request.documents))
+        return Inquiry(
+            request.request_id,
+            request.messages,
+            plans,
+            self._loaded.reader,
+            request.sampling,
+            max_model_len=self._loaded.max_model_len,
+            limits=self._limits,
+            started_at=started_at,
+        )
+
+    async def _plan(self, document: DocumentRef, request: ServedRequest) -> DocumentPlan:
+        plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")
+        return plan
+
+    async def _count_tokens(self, document: DocumentRef, request: ServedRequest) -> TokenCount:
+        count: TokenCount = await call_stage(
+            partial(self._renderer.count_tokens.remote, document, request.render), "renderer"
+        )
+        return count
+
+
+def load_decoder(config: PipelineConfig) -> LoadedDecoder:
+    """The language half of a checkpoint in an engine. Raises ModelError or ConfigError where that cannot be."""
+    checkpoint = resolve_checkpoint(config.model.model)
+    reader = Reader.of(checkpoint)
+    place = place_model(config.model)
+    text_model = reader.family.load_text(place.dtype, place.device)
+    engine = Engine(text_model, config.engine, checkpoint.eos_token_ids, checkpoint.max_model_len)
+    return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder"))

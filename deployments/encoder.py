@@ -1,0 +1,98 @@
+"""The encoder stage: page images to features, on a share of the device. Pages of all requests go in common batches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.batcher import BatchStats, PageBatcher
+from deployments.credits import pull_ranges
+from deployments.packing import pack
+from deployments.placing import place_model
+from deployments.protocol import EncodedPage, RangeRequest, RenderedPage, StageReport
+from glyph_core.config import CreditConfig, ModelConfig
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.family import family_of
+from glyph_core.types import Page, PageFeatures
+from glyph_core.vision.encoder import VisionEncoder
+
+
+class PageEncoder(Protocol):
+    """What the stage needs of a VisionEncoder; called from one thread."""
+
+    def encode(self, pages: Sequence[Page]) -> list[PageFeatures]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEncoder:
+    encoder: PageEncoder
+    report: StageReport
+
+
+class Encoder:
+    """Pulls ranges of pages from the renderers and gives their features on."""
+
+    def __init__(
+        self, renderer: DeploymentHandle, load: Callable[[], LoadedEncoder], credit_config: CreditConfig
+    ) -> None:
+        self._renderer, self._credits = renderer, credit_config
+        self._loaded = load()
+        device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
+
+    async def encode_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[EncodedPage, ...]]:
+        """Features of the pages in order, in messages of at most ``pages_per_message``."""
+        under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None] = asyncio.Queue()
+        pull = asyncio.create_task(self._pull(pages, under_way))
+        pull.add_done_callback(lambda _: under_way.put_nowait(None))
+        message: list[EncodedPage] = []
+        features = None
+        try:
+            while (features := await under_way.get()) is not None:
+                message.append(await features)
+                if len(message) == self._credits.pages_per_message or under_way.empty():
+                    yield tuple(message)
+                    message = []
+            pull.result()
+        finally:
+            pull.cancel()
+            while features is not None:
+                features.cancel()
+                features = None if under_way.empty() else under_way.get_nowait()
+
+    async def stats(self) -> BatchStats:
+        return self._batcher.stats
+
+    async def describe(self) -> StageReport:
+        return self._loaded.report
+
+    async def _pull(self, pages: RangeRequest, under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None]) -> None:
+        ranges = pages.cut(self._credits.pages_per_render_call)
+        issue = self._renderer.render_range.options(stream=True).remote
+        rendered = pull_ranges(ranges, issue, max_calls=self._credits.render_calls, stage="renderer")
+        async with aclosing(rendered):
+            async for page in rendered:
+                under_way.put_nowait(self._batcher.submit(page))
+
+    def _encode(self, pages: Sequence[RenderedPage]) -> list[EncodedPage]:
+        started_at = time.perf_counter()
+        features = self._loaded.encoder.encode([rendered.page for rendered in pages])
+        encode_s = (time.perf_counter() - started_at) / len(pages)
+        return [
+            pack(page, render_s=rendered.render_s, encode_s=encode_s)
+            for page, rendered in zip(features, pages, strict=True)
+        ]
+
+
+def load_encoder(config: ModelConfig) -> LoadedEncoder:
+    """The vision half of a checkpoint. Raises ModelError where it cannot be loaded."""
+    place = place_model(config)
+    encoder = VisionEncoder(family_of(resolve_checkpoint(config.model)), place.dtype, place.device)
+    return LoadedEncoder(encoder, place.report("encoder"))

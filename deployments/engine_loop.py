@@ -1,0 +1,235 @@
+"""One thread that runs the engine, and the way to it from the event loop.
+
+The engine is not thread-safe. Everything that touches it is a command, which the thread carries out between two steps;
+what a step brings forth goes to the event loop in one call. When the thread dies, every sequence and every command
+that waits gets a StageError, and so does whoever comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from glyph_core.config import SamplingConfig
+from glyph_core.engine.engine import EngineStats, TokenOutput
+from glyph_core.errors import GlyphError, StageError
+from glyph_core.types import Prompt
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+
+class StepEngine(Protocol):
+    """What the loop needs of an Engine."""
+
+    @property
+    def can_step(self) -> bool: ...
+    def add(self, request_id: str, prompt: Prompt, sampling: SamplingConfig) -> None: ...
+    def wanted_pages(self, request_id: str) -> tuple[int, ...]: ...
+    def next_page(self, request_id: str) -> int: ...
+    def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None: ...
+    def abort(self, request_id: str) -> None: ...
+    def step(self) -> list[TokenOutput]: ...
+    def stats(self) -> EngineStats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """How far the engine is with a sequence's pages."""
+
+    wanted: tuple[int, ...] = ()  # numbers of the pages that are neither computed nor fed
+    next_page: int = 0  # number of the first page that is not wholly computed
+
+
+class RunningSequence:
+    """A sequence in the engine, as the event loop sees it."""
+
+    def __init__(self, sequence_id: str) -> None:
+        self.sequence_id = sequence_id
+        self.pages = PageState()
+        self._pages_changed = asyncio.Event()
+        self._fed: set[int] = set()
+        self._outputs: asyncio.Queue[TokenOutput | BaseException | None] = asyncio.Queue()
+
+    @property
+    def missing_pages(self) -> list[int]:
+        """Numbers of the pages that the engine wants and that are not on their way to it.
+
+        The engine keeps what it was fed until the sequence ends, so that nothing has to be fed twice.
+        """
+        return [number for number in self.pages.wanted if number not in self._fed]
+
+    @property
+    def num_pages_ahead(self) -> int:
+        """Pages that were fed and that the engine has not computed yet."""
+        return sum(number >= self.pages.next_page for number in self._fed)
+
+    async def next_output(self) -> TokenOutput | None:
+        """The next generated token, or None for a page that was fed; raises what went wrong with the sequence."""
+        output = await self._outputs.get()
+        if isinstance(output, BaseException):
+            raise output
+        return output
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Returns when ``condition``, which looks at this sequence's pages, holds."""
+        while not condition():
+            self._pages_changed.clear()
+            await self._pages_changed.wait()
+
+    def deliver(self, output: TokenOutput | BaseException) -> None:
+        self._outputs.put_nowait(output)
+
+    def note_fed(self, page_number: int) -> None:
+        self._fed.add(page_number)
+        self._outputs.put_nowait(None)
+
+    def note_pages(self, pages: PageState) -> None:
+        self.pages = pages
+        self._pages_changed.set()
+
+
+class EngineLoop:
+    """Belongs to one event loop. An error that is none of ours ends its thread."""
+
+    def __init__(self, engine: StepEngine) -> None:
+        self._engine = engine
+        self._commands: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
+        self._sequences: dict[str, RunningSequence] = {}  # this and the next: the engine thread's alone, as the engine
+        self._published: dict[str, PageState] = {}
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._death: StageError | None = None
+        self._death_lock = threading.Lock()  # no command may slip in while the dead thread's are failed
+        threading.Thread(target=self._main, name="engine", daemon=True).start()
+
+    @asynccontextmanager
+    async def sequence(
+        self, sequence_id: str, prompt: Prompt, sampling: SamplingConfig
+    ) -> AsyncGenerator[RunningSequence]:
+        """A sequence in the engine; leaving the context aborts it. Raises what ``Engine.add`` raises."""
+        self._event_loop = asyncio.get_running_loop()
+        sequence = RunningSequence(sequence_id)
+
+        def add() -> None:
+            self._engine.add(sequence_id, prompt, sampling)
+            self._sequences[sequence_id] = sequence
+
+        try:
+            await asyncio.wrap_future(self._send(add))
+            yield sequence
+        finally:  # also where it was cancelled while the engine took it
+            self._send(lambda: self._abort(sequence_id))
+
+    def feed(self, sequence: RunningSequence, page_number: int, features: torch.Tensor) -> None:
+        """Does not wait for the engine; what is wrong with the features comes out of the sequence."""
+        sequence.note_fed(page_number)
+        done = self._send(lambda: self._engine.feed(sequence.sequence_id, page_number, features))
+        done.add_done_callback(lambda done: self._fail(done, sequence))
+
+    async def stats(self) -> EngineStats:
+        return await asyncio.wrap_future(self._send(self._engine.stats))
+
+    def check(self) -> None:
+        """Raises StageError when the thread died."""
+        if self._death is not None:
+            raise self._death
+
+    def _send(self, run: Callable[[], T]) -> Future[T]:
+        done: Future[T] = Future()
+        with self._death_lock:
+            if self._death is not None:
+                done.set_exception(self._death)
+            else:
+                self._commands.put((run, done))  # type: ignore[arg-type] # a Future[T] takes what ``run`` returns
+        return done
+
+    def _fail(self, done: Future[None], sequence: RunningSequence) -> None:
+        if error := done.exception():
+            self._on_event_loop(lambda: sequence.deliver(error))
+
+    def _on_event_loop(self, call: Callable[[], None]) -> None:
+        if self._event_loop is not None and not self._event_loop.is_closed():
+            self._event_loop.call_soon_threadsafe(call)
+
+    # From here on: the engine thread.
+
+    def _main(self) -> None:
+        try:
+            while True:
+                self._carry_out_commands(wait=not self._engine.can_step)
+                self._publish(self._engine.step() if self._engine.can_step else [])
+        finally:
+            self._die(sys.exception())
+
+    def _carry_out_commands(self, *, wait: bool) -> None:
+        """All that have come; waits for one where the engine has nothing else to do."""
+        while wait or not self._commands.empty():
+            wait = False
+            self._carry_out(*self._commands.get())
+
+    def _carry_out(self, run: Callable[[], object], done: Future[object]) -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            done.set_result(run())
+        except GlyphError as error:
+            done.set_exception(error)
+        finally:
+            if not done.done():
+                done.set_exception(_death_by(sys.exception()))
+
+    def _abort(self, sequence_id: str) -> None:
+        self._engine.abort(sequence_id)
+        self._sequences.pop(sequence_id, None)
+        self._published.pop(sequence_id, None)
+
+    def _publish(self, outputs: Sequence[TokenOutput]) -> None:
+        """Gives the event loop the tokens, and of the sequences' pages what has changed."""
+        tokens = [(self._sequences[output.request_id], output) for output in outputs]
+        for output in outputs:
+            if output.finish_reason is not None:
+                self._abort(output.request_id)
+        pages = [(self._sequences[sequence_id], state) for sequence_id, state in self._page_changes()]
+        if tokens or pages:
+            self._on_event_loop(lambda: _deliver(tokens, pages))
+
+    def _page_changes(self) -> list[tuple[str, PageState]]:
+        changes = []
+        for sequence_id in self._sequences:
+            state = PageState(self._engine.wanted_pages(sequence_id), self._engine.next_page(sequence_id))
+            if state != self._published.get(sequence_id):
+                self._published[sequence_id] = state
+                changes.append((sequence_id, state))
+        return changes
+
+    def _die(self, cause: BaseException | None) -> None:
+        death = _death_by(cause)
+        with self._death_lock:
+            self._death = death
+            while not self._commands.empty():
+                self._commands.get()[1].set_exception(death)
+        for sequence in self._sequences.values():
+            self._on_event_loop(partial(sequence.deliver, death))
+
+
+def _death_by(cause: BaseException | None) -> StageError:
+    return StageError(f"the decoder's engine died of {type(cause).__name__}: {cause}; the service restarts it")
+
+
+def _deliver(
+    tokens: Sequence[tuple[RunningSequence, TokenOutput]], pages: Sequence[tuple[RunningSequence, PageState]]
+) -> None:
+    for sequence, output in tokens:
+        sequence.deliver(output)
+    for sequence, state in pages:
+        sequence.note_pages(state)

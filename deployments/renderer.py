@@ -1,0 +1,95 @@
+"""The renderer stage: documents to page images, on CPU cores. Autoscaled; imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Protocol
+
+from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageReport, versions_of
+from deployments.sources import SourceCache
+from glyph_core.config import LimitConfig, RenderConfig, preset
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.token_counter import TokenCount, TokenCounter
+from glyph_core.rendering.renderer import PageRenderer
+from glyph_core.types import DocumentPlan, DocumentSource, Page
+
+MAX_CONFIGS = 8  # render configurations whose glyphs are kept
+WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
+
+
+class DocumentRenderer(Protocol):
+    """What the stage needs of a PageRenderer; called from several threads at once."""
+
+    def plan(self, source: DocumentSource) -> DocumentPlan: ...
+    def text(self, source: DocumentSource) -> str: ...
+    def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRenderer:
+    make_renderer: Callable[[RenderConfig], DocumentRenderer]
+    count_tokens: Callable[[str], TokenCount]
+
+
+@dataclass(slots=True)
+class RendererStats:
+    num_pages: int = 0  # rendered since the replica started
+    num_calls_open: int = 0
+
+
+class Renderer:
+    """Plans documents and draws ranges of their pages.
+
+    All work runs in threads, which the compositor lets run side by side; the event loop stays free, so that a cancelled
+    range stops at its next message.
+    """
+
+    def __init__(self, load: Callable[[], LoadedRenderer], pages_per_message: int) -> None:
+        loaded = load()
+        self._renderer_of = lru_cache(MAX_CONFIGS)(loaded.make_renderer)
+        self._count_tokens = loaded.count_tokens
+        self._pages_per_message = pages_per_message
+        self._sources = SourceCache()
+        self._stats = RendererStats()
+
+    async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
+        source = await self._sources.get(document)
+        return await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
+
+    async def count_tokens(self, document: DocumentRef, render: RenderConfig) -> TokenCount:
+        """What the document's text would cost the model as tokens."""
+        source = await self._sources.get(document)
+        return await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source)))
+
+    async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
+        self._stats.num_calls_open += 1
+        try:
+            source = await self._sources.get(pages.document)
+            for part in pages.cut(self._pages_per_message):
+                yield await asyncio.to_thread(self._render, source, part)
+        finally:
+            self._stats.num_calls_open -= 1
+
+    async def stats(self) -> RendererStats:
+        return self._stats
+
+    async def describe(self) -> StageReport:
+        return StageReport("renderer", "cpu", versions_of("pymupdf", "numba", "freetype-py"))
+
+    def _render(self, source: DocumentSource, part: RangeRequest) -> tuple[RenderedPage, ...]:
+        started_at = time.perf_counter()
+        pages = self._renderer_of(part.render).render(source, part.start, part.stop)
+        render_s = (time.perf_counter() - started_at) / len(pages)
+        self._stats.num_pages += len(pages)
+        return tuple(RenderedPage(page, render_s) for page in pages)
+
+
+def load_renderer(model: str, limits: LimitConfig) -> LoadedRenderer:
+    """The renderer of a checkpoint's documents, warm: the compositor is compiled and the default glyphs are drawn."""
+    checkpoint = resolve_checkpoint(model)
+    PageRenderer(preset(checkpoint.preset), limits).render(WARM_UP, 0, 1)
+    return LoadedRenderer(partial(PageRenderer, limits=limits), TokenCounter.from_checkpoint(checkpoint.path).count)

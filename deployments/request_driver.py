@@ -1,0 +1,111 @@
+"""One request in the decoder: its windows one after another, its pages on their way, its tokens as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from functools import partial
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.credits import pull_ranges
+from deployments.engine_loop import EngineLoop, RunningSequence
+from deployments.packing import unpack
+from deployments.protocol import EncodedPage, RangeRequest, ServedRequest
+from glyph_core.answering.inquiry import Inquiry
+from glyph_core.answering.prompts import DocumentPrompt, page_ranges
+from glyph_core.config import CreditConfig
+from glyph_core.engine.engine import TokenOutput
+from glyph_core.types import Progress, TextDelta
+
+
+class RequestDriver:
+    """Drives an Inquiry over the engine's loop and the encoder."""
+
+    def __init__(
+        self,
+        request: ServedRequest,
+        inquiry: Inquiry,
+        loop: EngineLoop,
+        encoder: DeploymentHandle,
+        credit_config: CreditConfig,
+    ) -> None:
+        self._request, self._inquiry = request, inquiry
+        self._loop, self._encoder, self._credits = loop, encoder, credit_config
+        self._num_pages_fed = 0
+        self._is_prefilling = False
+
+    async def events(self) -> AsyncGenerator[Progress | TextDelta]:
+        """Ends when the inquiry is finished. Windows are read one after another: each would push out the others'
+        blocks."""
+        while started := self._inquiry.next_sequence():
+            window = self._read_window(*started)
+            async with aclosing(window):
+                async for event in window:
+                    yield event
+
+    async def _read_window(self, sequence_id: str, prompt: DocumentPrompt) -> AsyncGenerator[Progress | TextDelta]:
+        async with self._loop.sequence(sequence_id, prompt.prompt, self._request.sampling) as sequence:
+            feed = asyncio.create_task(self._feed(sequence, prompt))
+            feed.add_done_callback(partial(_deliver_failure, sequence))
+            try:
+                yield self._progress()
+                self._is_prefilling = True
+                while not self._inquiry.has_ended(sequence_id):
+                    output = await sequence.next_output()
+                    for event in [self._progress()] if output is None else self._push(sequence_id, output):
+                        yield event
+            finally:
+                feed.cancel()
+
+    def _push(self, sequence_id: str, output: TokenOutput) -> list[TextDelta]:
+        if self._is_prefilling:  # until the window's first token
+            self._inquiry.stages.prefill_s += output.prefill_s
+            self._is_prefilling = False
+        return self._inquiry.push(
+            sequence_id, output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens
+        )
+
+    async def _feed(self, sequence: RunningSequence, prompt: DocumentPrompt) -> None:
+        """Brings the engine the pages that it wants, for as long as the sequence lives."""
+        max_ahead = self._credits.encode_calls * self._credits.pages_per_encode_call
+        issue = self._encoder.encode_range.options(stream=True).remote
+        while True:
+            await sequence.until(lambda: sequence.missing_pages)
+            numbers: deque[int] = deque()
+            ranges = self._missing_ranges(sequence, prompt, numbers)
+            pages = pull_ranges(ranges, issue, max_calls=self._credits.encode_calls, stage="encoder")
+            async with aclosing(pages):
+                async for page in pages:
+                    self._take(sequence, numbers.popleft(), page)
+                    await sequence.until(lambda: sequence.num_pages_ahead < max_ahead)
+
+    def _missing_ranges(
+        self, sequence: RunningSequence, prompt: DocumentPrompt, numbers: deque[int]
+    ) -> Iterator[RangeRequest]:
+        """Ranges of missing pages in the prompt's order, each decided on when it is asked for: what another sequence
+        has computed by then is not pulled. Appends to ``numbers`` the page numbers of what it yields."""
+        asked_until = 0
+        while missing := [number for number in sequence.missing_pages if number >= asked_until]:
+            pages = next(page_ranges(prompt, missing, self._credits.pages_per_encode_call))
+            asked_until = pages.first_number + pages.stop - pages.start
+            numbers.extend(range(pages.first_number, asked_until))
+            document = self._request.documents[pages.document]
+            yield RangeRequest(document, self._request.render, pages.start, pages.stop)
+
+    def _take(self, sequence: RunningSequence, number: int, page: EncodedPage) -> None:
+        self._inquiry.stages.render_s += page.render_s
+        self._inquiry.stages.encode_s += page.encode_s
+        self._num_pages_fed += 1
+        self._loop.feed(sequence, number, unpack(page).features)
+
+    def _progress(self) -> Progress:
+        # The decoder sees a page when it is encoded; those that are drawn and not encoded yet are few.
+        return Progress(self._inquiry.num_pages, self._num_pages_fed, self._num_pages_fed, self._inquiry.num_tokens)
+
+
+def _deliver_failure(sequence: RunningSequence, feed: asyncio.Task[None]) -> None:
+    if not feed.cancelled() and (error := feed.exception()):
+        sequence.deliver(error)
