@@ -17,7 +17,6 @@ from deployments.protocol import EncodedPage, RangeRequest, ServedRequest
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.prompts import DocumentPrompt, page_ranges
 from glyph_core.config import CreditConfig
-from glyph_core.engine.engine import TokenOutput
 from glyph_core.types import Progress, TextDelta
 
 
@@ -35,7 +34,6 @@ class RequestDriver:
         self._request, self._inquiry = request, inquiry
         self._loop, self._encoder, self._credits = loop, encoder, credit_config
         self._num_pages_fed = 0
-        self._is_prefilling = False
 
     async def events(self) -> AsyncGenerator[Progress | TextDelta]:
         """Ends when the inquiry is finished. Windows are read one after another: each would push out the others'
@@ -52,21 +50,12 @@ class RequestDriver:
             feed.add_done_callback(partial(_deliver_failure, sequence))
             try:
                 yield self._progress()
-                self._is_prefilling = True
                 while not self._inquiry.has_ended(sequence_id):
                     output = await sequence.next_output()
-                    for event in [self._progress()] if output is None else self._push(sequence_id, output):
+                    for event in [self._progress()] if output is None else self._inquiry.push(output):
                         yield event
             finally:
                 feed.cancel()
-
-    def _push(self, sequence_id: str, output: TokenOutput) -> list[TextDelta]:
-        if self._is_prefilling:  # until the window's first token
-            self._inquiry.stages.prefill_s += output.prefill_s
-            self._is_prefilling = False
-        return self._inquiry.push(
-            sequence_id, output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens
-        )
 
     async def _feed(self, sequence: RunningSequence, prompt: DocumentPrompt) -> None:
         """Brings the engine the pages that it wants, for as long as the sequence lives."""

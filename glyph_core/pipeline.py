@@ -167,9 +167,7 @@ class Pipeline:
 
     def _deliver(self, active: Sequence[_Active], output: TokenOutput) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
         running = next(running for running in active if output.request_id in running.prompts)
-        deltas = running.inquiry.push(
-            output.request_id, output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens
-        )
+        deltas = running.inquiry.push(output)
         if running.inquiry.has_ended(output.request_id):
             self.engine.abort(output.request_id)  # a stop string ends it here before the engine knows
         for delta in deltas:

@@ -15,8 +15,9 @@ from glyph_core.answering.prompts import DocumentPrompt, build_prompt
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.windows import Selection, combine, split_into_windows
 from glyph_core.config import LimitConfig, SamplingConfig
+from glyph_core.engine.engine import TokenOutput
 from glyph_core.errors import DocumentTooLargeError
-from glyph_core.types import Answer, DocumentPlan, FinishReason, Message, TextDelta
+from glyph_core.types import Answer, DocumentPlan, Message, TextDelta
 
 ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
 
@@ -96,16 +97,12 @@ class Inquiry:
         self._num_started += 1
         return sequence_id, prompt
 
-    def push(
-        self,
-        sequence_id: str,
-        token_id: int,
-        logprob: float,
-        finish_reason: FinishReason | None,
-        num_cached_tokens: int,
-    ) -> list[TextDelta]:
-        """Takes a generated token; returns what may be shown of the answer now."""
-        deltas = self._assemblies[sequence_id].push(token_id, logprob, finish_reason, num_cached_tokens)
+    def push(self, output: TokenOutput) -> list[TextDelta]:
+        """Takes a token that the engine generated for one of the sequences; returns what may be shown now."""
+        assembly = self._assemblies[output.request_id]
+        if not assembly.token_ids:
+            self.stages.prefill_s += output.prefill_s
+        deltas = assembly.push(output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens)
         return deltas if self.num_windows == 1 else []
 
     def has_ended(self, sequence_id: str) -> bool:

@@ -74,6 +74,10 @@ class PageRenderer:
             )
         return [Page(self._page_plan(source, index, sizes[index]), pages.draw(index)) for index in range(start, stop)]
 
+    def text(self, source: DocumentSource) -> str:
+        """The document's text, whose tokens its pages stand for; empty for pictures."""
+        return parse(source, self.limits).text
+
     def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
         """What stands on a page, read back from the glyphs as placed."""
         return self._layout(source)[1].placed(page_index)
