@@ -1,16 +1,15 @@
 """Every glyph that was ever needed, rasterised once: the pictures that the compositor copies to pages.
 
-Tables (int32, one row a glyph or cell; the columns are the constants below):
+Three tables, all only appended to:
 
-- ``glyphs`` (num_glyphs, 4): what the layout measures. A row belongs to a *character*; the first few are fixed.
-- ``cells`` (num_cells, 7): a glyph at one subpixel phase; a glyph without ink has none.
-- ``ink`` (num_bytes,) uint8: coverage of each cell, in columns of 16 bytes: ``(num_columns, num_rows, 16)``.
+- ``glyphs`` (num_glyphs,) of GLYPH: what the layout measures; one for each character, the first three are fixed
+- ``cells`` (num_cells,) of CELL: a glyph at one subpixel phase; a glyph without ink has none
+- ``ink`` (num_bytes,) uint8: coverage of each cell in columns of 16 bytes, ``(num_columns, num_rows, 16)``
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,98 +17,108 @@ import numpy as np
 from glyph_core.config import RenderConfig
 from glyph_core.rendering.characters import ZERO_WIDTH_SPACE, BreakClass, break_class, is_wide
 from glyph_core.rendering.fonts import NUM_PHASES, UNITS, Bitmap, FontStack, GlyphRef
+from glyph_core.rendering.jit import kernel
 
-ADVANCE, CLASS, FIRST_CELL, PHASES = range(4)  # columns of ``glyphs``; ADVANCE in 1/64 px, FIRST_CELL -1: no ink
-# columns of ``cells``; LEFT, TOP: px from the pen and the line's top; GLYPH: the row of ``glyphs`` that it pictures
-INK_START, LEFT, TOP, WIDTH, NUM_ROWS, NUM_COLUMNS, GLYPH = range(7)
-LANES = 16  # bytes that the compositor subtracts at once
+GLYPH = np.dtype(
+    [
+        ("advance", np.int32),  # 1/64 px
+        ("first_cell", np.int32),  # -1: no ink
+        ("num_phases", np.uint8),
+        ("break_class", np.uint8),
+    ],
+    align=True,
+)
+CELL = np.dtype(
+    [
+        ("ink_start", np.int32),
+        ("glyph", np.int32),  # that it pictures
+        ("left", np.int16),  # px from the pen to the ink
+        ("top", np.int16),  # px from the line's top to the ink
+        ("width", np.int16),
+        ("num_rows", np.int16),
+        ("num_columns", np.int16),
+    ],
+    align=True,
+)
+LANES = 16  # bytes of a column: what the compositor subtracts at once
 
-IGNORED, MISSING, MISSING_WIDE = range(3)  # fixed glyphs
-REPLACEMENT = "\ufffd"
-_NUM_CODEPOINTS = 0x110000
+IGNORED, MISSING, MISSING_WIDE = range(3)  # the fixed glyphs
 _UNKNOWN = -1
+_NUM_CODEPOINTS = 0x110000
 
 
 class AtlasTables(NamedTuple):
-    """The tables as they were at one moment: rows that were there stay what they are."""
+    """The tables as they were at one moment; what they hold then stays as it is."""
 
     glyphs: np.ndarray
     cells: np.ndarray
     ink: np.ndarray
 
 
-@dataclass
-class _Growing:
-    """An array that is appended to; what was handed out before stays valid."""
+class _Table:
+    """A one-dimensional array that is appended to; what was handed out before stays valid."""
 
-    rows: np.ndarray
-    size: int = 0
+    def __init__(self, dtype: np.dtype, capacity: int) -> None:
+        self._rows = np.zeros(capacity, dtype=dtype)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
 
     def append(self, rows: np.ndarray) -> int:
-        start, stop = self.size, self.size + len(rows)
-        if stop > len(self.rows):
-            grown = np.zeros((max(stop, 2 * len(self.rows)), *self.rows.shape[1:]), dtype=self.rows.dtype)
-            grown[:start] = self.rows[:start]
-            self.rows = grown
-        self.rows[start:stop] = rows
-        self.size = stop
+        """Appends ``rows`` (n,); returns the index of the first."""
+        start, stop = self._size, self._size + len(rows)
+        if stop > len(self._rows):
+            grown = np.zeros(max(stop, 2 * len(self._rows)), dtype=self._rows.dtype)
+            grown[:start] = self._rows[:start]
+            self._rows = grown
+        self._rows[start:stop] = rows
+        self._size = stop
         return start
 
     @property
     def view(self) -> np.ndarray:
-        return self.rows[: self.size]
+        return self._rows[: self._size]
 
 
-@dataclass
 class GlyphAtlas:
-    """The glyphs of one font stack under one configuration. Thread-safe; it only grows."""
+    """The glyphs of one font stack under one configuration. Thread-safe."""
 
-    config: RenderConfig
-    refs: list[GlyphRef | None] = field(default_factory=list)  # of each glyph; None: nothing is drawn
-
-    def __post_init__(self) -> None:
-        self.fonts = FontStack(self.config.font, self.config.font_size_px)
+    def __init__(self, config: RenderConfig) -> None:
+        self._config = config
+        self._fonts = FontStack(config.font, config.font_size_px)
         self._lock = threading.Lock()
-        self._glyphs = _Growing(np.zeros((512, 4), dtype=np.int32))
-        self._cells = _Growing(np.zeros((2048, 7), dtype=np.int32))
-        self._ink = _Growing(np.zeros(1 << 18, dtype=np.uint8))
+        self._glyphs, self._cells = _Table(GLYPH, 512), _Table(CELL, 2048)
+        self._ink = _Table(np.dtype(np.uint8), 1 << 18)
+        self._refs: list[GlyphRef | None] = []  # what each glyph is drawn from; None: nothing
         self._glyph_of = np.full(_NUM_CODEPOINTS, _UNKNOWN, dtype=np.int32)
-        self.baseline_px = _baseline_px(self.fonts, self.config.line_height_px)
-        self._add_fixed()
-
-    def glyphs_of(self, codepoints: np.ndarray) -> np.ndarray:
-        """codepoints (n,) uint32 → rows of ``glyphs`` (n,) int32; characters not met before are rasterised."""
-        found: np.ndarray = self._glyph_of[codepoints]
-        if (found == _UNKNOWN).any():
-            with self._lock:
-                for codepoint in np.unique(codepoints[found == _UNKNOWN]):
-                    if self._glyph_of[codepoint] == _UNKNOWN:
-                        self._glyph_of[codepoint] = self._add(chr(codepoint))
-            found = self._glyph_of[codepoints]
-        return found
+        self.baseline_px = self._fonts.baseline_px(config.line_height_px)
+        self._append(None, 0, BreakClass.IGNORED, [])
+        self._append_drawn(self._fonts.replacement, BreakClass.LETTER, wide=False)
+        self._append_drawn(self._fonts.replacement, BreakClass.IDEOGRAPH, wide=True)
 
     @property
     def tables(self) -> AtlasTables:
         with self._lock:
             return AtlasTables(self._glyphs.view, self._cells.view, self._ink.view)
 
-    def shown_by(self, glyph_rows: np.ndarray) -> np.ndarray:
-        """glyph_rows (n,) → the codepoints (n,) uint32 that their faces' glyph ids stand for."""
-        shown = {row: self._codepoint(self.refs[row]) for row in np.unique(glyph_rows).tolist()}
-        return np.array([shown[row] for row in glyph_rows.tolist()], dtype=np.uint32)
+    def glyphs_of(self, codepoints: np.ndarray) -> np.ndarray:
+        """codepoints (n,) uint32 → indices into ``glyphs`` (n,) int32; new characters are rasterised."""
+        found = np.empty(len(codepoints), dtype=np.int32)
+        if _look_up(codepoints, self._glyph_of, found):
+            with self._lock:
+                for codepoint in np.unique(codepoints[found == _UNKNOWN]).tolist():
+                    if self._glyph_of[codepoint] == _UNKNOWN:  # no other thread came first
+                        self._glyph_of[codepoint] = self._add(chr(codepoint))
+            _look_up(codepoints, self._glyph_of, found)
+        return found
 
-    def _codepoint(self, ref: GlyphRef | None) -> int:
-        if ref is None:
-            return 0
-        with self._lock:
-            return self.fonts.codepoints(ref.face)[ref.glyph_id]
-
-    def _add_fixed(self) -> None:
-        """The glyphs IGNORED, MISSING and MISSING_WIDE, in this order."""
-        ref = self.fonts.find(REPLACEMENT)
-        self._append(None, 0, BreakClass.IGNORED, [])
-        self._add_drawn(ref, BreakClass.LETTER, wide=False)
-        self._add_drawn(ref, BreakClass.IDEOGRAPH, wide=True)
+    def shown_by(self, glyphs: np.ndarray) -> np.ndarray:
+        """glyphs (n,) → codepoints (n,) uint32 that the glyph ids stand for in the faces they are drawn from."""
+        used, where = np.unique(glyphs, return_inverse=True)
+        refs = [self._refs[glyph] for glyph in used.tolist()]
+        shown = [0 if ref is None else self._fonts.codepoint(ref) for ref in refs]
+        return np.array(shown, dtype=np.uint32)[where]
 
     def _add(self, character: str) -> int:
         kind = break_class(character)
@@ -117,35 +126,33 @@ class GlyphAtlas:
             return IGNORED
         if kind in (BreakClass.NEWLINE, BreakClass.TAB) or character == ZERO_WIDTH_SPACE:
             return self._append(None, 0, kind, [])
-        ref, wide = self.fonts.find(character), is_wide(character)
+        ref, wide = self._fonts.find(character), is_wide(character)
         if ref is None and kind == BreakClass.SPACE:
-            ref = self.fonts.find(" ")
+            ref = self._fonts.find(" ")
         if ref is None:
             return MISSING_WIDE if wide else MISSING
-        return self._add_drawn(ref, kind, wide)
+        return self._append_drawn(ref, kind, wide)
 
-    def _add_drawn(self, ref: GlyphRef | None, kind: BreakClass, wide: bool) -> int:
-        assert ref is not None, "every face of the stack has the replacement character"
-        natural = self.fonts.advance(ref)
+    def _append_drawn(self, ref: GlyphRef, kind: BreakClass, wide: bool) -> int:
         if kind == BreakClass.MARK:
-            # centred over the character before it: see compositor.place
-            bitmap = self.fonts.rasterise(ref)
-            return self._append(ref, 0, kind, [Bitmap(bitmap.coverage, -(bitmap.coverage.shape[1] // 2), bitmap.top)])
-        if self.config.cell_width_px:
-            cell = self.config.cell_width_px * UNITS
-            # a glyph that is much wider than its cells (a circled digit, an emoji) gets as many as it needs
-            advance = cell * max(2 if wide else 1, -(-(natural - cell // 4) // cell))
-            bitmap = self.fonts.rasterise(ref)
-            shift = round((advance - natural) / 2 / UNITS)
-            return self._append(ref, advance, kind, [Bitmap(bitmap.coverage, bitmap.left + shift, bitmap.top)])
-        num_phases = 1 if wide else NUM_PHASES
-        return self._append(ref, natural, kind, [self.fonts.rasterise(ref, phase) for phase in range(num_phases)])
+            # centred on the pen, which compositor.place puts over the middle of the character before
+            bitmap = self._fonts.rasterise(ref)
+            return self._append(ref, 0, kind, [bitmap._replace(left=-(bitmap.coverage.shape[1] // 2))])
+        natural = self._fonts.advance(ref)
+        cell = self._config.cell_width_px * UNITS
+        if not cell:
+            num_phases = 1 if wide else NUM_PHASES
+            return self._append(ref, natural, kind, [self._fonts.rasterise(ref, phase) for phase in range(num_phases)])
+        # A glyph much wider than its cells (a circled digit, an emoji) gets as many as it needs
+        advance = cell * max(2 if wide else 1, -(-(natural - cell // 4) // cell))
+        bitmap = self._fonts.rasterise(ref)
+        return self._append(ref, advance, kind, [bitmap._replace(left=bitmap.left + (advance - natural) // 2 // UNITS)])
 
     def _append(self, ref: GlyphRef | None, advance: int, kind: BreakClass, bitmaps: list[Bitmap]) -> int:
         cells = [self._append_cell(bitmap) for bitmap in bitmaps if bitmap.coverage.size]
-        self.refs.append(ref)
-        first = cells[0] if cells else -1
-        return self._glyphs.append(np.array([[advance, kind, first, len(cells)]], dtype=np.int32))
+        self._refs.append(ref)
+        row = (advance, cells[0] if cells else -1, len(cells), kind)
+        return self._glyphs.append(np.array([row], dtype=GLYPH))
 
     def _append_cell(self, bitmap: Bitmap) -> int:
         num_rows, width = bitmap.coverage.shape
@@ -153,15 +160,16 @@ class GlyphAtlas:
         lanes = np.zeros((num_rows, num_columns * LANES), dtype=np.uint8)
         lanes[:, :width] = bitmap.coverage
         columns = lanes.reshape(num_rows, num_columns, LANES).swapaxes(0, 1)
-        start = self._ink.append(columns.reshape(-1))
-        row = [start, bitmap.left, self.baseline_px - bitmap.top, width, num_rows, num_columns, len(self.refs)]
-        return self._cells.append(np.array([row], dtype=np.int32))
+        start, top = self._ink.append(columns.reshape(-1)), self.baseline_px - bitmap.top
+        row = (start, len(self._glyphs), bitmap.left, top, width, num_rows, num_columns)
+        return self._cells.append(np.array([row], dtype=CELL))
 
 
-def _baseline_px(fonts: FontStack, line_height_px: int) -> int:
-    """Where the baseline lies in a line of text: printable ASCII as a whole stands in its middle."""
-    refs = [fonts.find(chr(codepoint)) for codepoint in range(0x21, 0x7F)]
-    bitmaps = [fonts.rasterise(ref) for ref in refs if ref is not None]
-    above = max(bitmap.top for bitmap in bitmaps)
-    below = max(len(bitmap.coverage) - bitmap.top for bitmap in bitmaps)
-    return (line_height_px - above - below) // 2 + above
+@kernel
+def _look_up(codepoints: np.ndarray, glyph_of: np.ndarray, found: np.ndarray) -> bool:
+    """Fills ``found``; returns whether a character is unknown."""
+    lowest = 0
+    for i in range(len(codepoints)):
+        found[i] = glyph_of[codepoints[i]]
+        lowest = min(lowest, found[i])
+    return lowest < 0

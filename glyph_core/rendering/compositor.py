@@ -16,25 +16,21 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from glyph_core.rendering.atlas import (
-    ADVANCE,
-    CLASS,
-    FIRST_CELL,
-    INK_START,
-    LANES,
-    LEFT,
-    NUM_COLUMNS,
-    NUM_ROWS,
-    PHASES,
-    TOP,
-    WIDTH,
-)
+from glyph_core.rendering.atlas import LANES
 from glyph_core.rendering.characters import BreakClass
 from glyph_core.rendering.jit import kernel
 
-# Columns of ``placed`` (num_glyphs, 6) int32. X, Y: the cell's left top corner in px, PEN: 1/64 px from the page's left
-CELL, X, Y, PEN, INDEX, LINE = range(6)
-NUM_FIELDS = 6
+PLACED = np.dtype(
+    [
+        ("cell", np.int32),
+        ("index", np.int32),  # of the character in the text
+        ("pen", np.int32),  # 1/64 px from the page's left edge
+        ("x", np.int16),  # px: where the cell's left top corner goes
+        ("y", np.int16),
+        ("line", np.int16),  # of the page
+    ],
+    align=True,
+)
 _MARK, _TAB = int(BreakClass.MARK), int(BreakClass.TAB)
 
 
@@ -59,7 +55,7 @@ subtract_16: Callable[[int, int], None] = intrinsic(_subtract_16)
 
 @kernel
 def place(
-    text_glyphs: np.ndarray,
+    text: np.ndarray,
     bounds: np.ndarray,
     glyphs: np.ndarray,
     cells: np.ndarray,
@@ -70,7 +66,7 @@ def place(
     page_height_px: int,
     placed: np.ndarray,
 ) -> int:
-    """Places the lines ``bounds`` (n, 2) one under the other; returns how many rows of ``placed`` were filled.
+    """Places the lines ``bounds`` (n, 2) of ``text`` one under the other; returns how many glyphs that made.
 
     A cell that would reach over the page's edge (margins narrower than an overhang) is moved inside.
     """
@@ -78,28 +74,29 @@ def place(
     for line in range(len(bounds)):
         line_top = margin_px + line * line_height_px
         x = 0  # 1/64 px from the margin
-        middle = 0  # of the last character, where combining marks go
+        middle = 0  # of the character before, where combining marks go
         for index in range(bounds[line, 0], bounds[line, 1]):
-            glyph = glyphs[text_glyphs[index]]
-            kind, advance = glyph[CLASS], glyph[ADVANCE]
-            if kind == _TAB:
+            glyph = glyphs[text[index]]
+            if glyph.break_class == _TAB:
                 x += tab_width - x % tab_width
                 continue
-            if glyph[FIRST_CELL] >= 0:
-                pen = margin_px * 64 + (middle if kind == _MARK else x)
-                if glyph[PHASES] == 1:
-                    cell, pixel = glyph[FIRST_CELL], (pen + 32) >> 6
+            cell = glyph.first_cell
+            if cell >= 0:
+                pen = margin_px * 64 + (middle if glyph.break_class == _MARK else x)
+                if glyph.num_phases == 1:
+                    pixel = (pen + 32) >> 6
                 else:
-                    cell, pixel = glyph[FIRST_CELL] + (((pen + 8) >> 4) & 3), (pen + 8) >> 6
-                left, top = pixel + cells[cell, LEFT], line_top + cells[cell, TOP]
-                row = placed[count]
-                row[CELL], row[PEN], row[INDEX], row[LINE] = cell, pen, index, line
-                row[X] = max(0, min(left, page_width_px - cells[cell, WIDTH]))
-                row[Y] = max(0, min(top, page_height_px - cells[cell, NUM_ROWS]))
+                    cell, pixel = cell + (((pen + 8) >> 4) & 3), (pen + 8) >> 6
+                placed[count].cell = cell
+                placed[count].index = index
+                placed[count].pen = pen
+                placed[count].x = max(0, min(pixel + cells[cell].left, page_width_px - cells[cell].width))
+                placed[count].y = max(0, min(line_top + cells[cell].top, page_height_px - cells[cell].num_rows))
+                placed[count].line = line
                 count += 1
-            if kind != _MARK:
-                middle = x + advance // 2
-            x += advance
+            if glyph.break_class != _MARK:
+                middle = x + glyph.advance // 2
+            x += glyph.advance
     return count
 
 
@@ -109,20 +106,28 @@ def draw(placed: np.ndarray, cells: np.ndarray, ink: np.ndarray, page: np.ndarra
     height, width = page.shape
     page_at, ink_at = page.ctypes.data, ink.ctypes.data
     for i in range(len(placed)):
-        cell = cells[placed[i, CELL]]
-        num_columns, num_rows, start = cell[NUM_COLUMNS], cell[NUM_ROWS], cell[INK_START]
-        offset = placed[i, Y] * width + placed[i, X]
+        cell = cells[placed[i].cell]
+        num_rows, num_columns, ink_start = cell.num_rows, cell.num_columns, cell.ink_start
+        x, y = placed[i].x, placed[i].y
+        start = y * width + x
         # The last lanes may lie beyond the glyph's ink and the row's end: they subtract 0, but must stay in the page
-        if offset + (num_rows - 1) * width + num_columns * LANES <= height * width:
+        if start + (num_rows - 1) * width + num_columns * LANES <= height * width:
             for column in range(num_columns):
-                target, source = page_at + offset + column * LANES, ink_at + start + column * num_rows * LANES
+                source = ink_at + ink_start + column * num_rows * LANES
+                target = page_at + start + column * LANES
                 for row in range(num_rows):
                     subtract_16(target + row * width, source + row * LANES)
         else:
-            for column in range(num_columns):
-                for row in range(num_rows):
-                    for lane in range(LANES):
-                        x, y = placed[i, X] + column * LANES + lane, placed[i, Y] + row
-                        amount = ink[start + (column * num_rows + row) * LANES + lane]
-                        if amount and x < width and y < height:
-                            page[y, x] -= min(page[y, x], amount)
+            _draw_at_edge(ink[ink_start:], num_rows, num_columns, x, y, page)
+
+
+@kernel
+def _draw_at_edge(ink: np.ndarray, num_rows: int, num_columns: int, x: int, y: int, page: np.ndarray) -> None:
+    """One cell pixel by pixel, what lies outside the page left out: only a cell larger than the page has such."""
+    height, width = page.shape
+    for column in range(num_columns):
+        for row in range(min(num_rows, height - y)):
+            for lane in range(LANES):
+                at = x + column * LANES + lane
+                if at < width:
+                    page[y + row, at] -= min(page[y + row, at], ink[(column * num_rows + row) * LANES + lane])

@@ -1,17 +1,16 @@
 """The font stack: which face draws a character, and FreeType's picture of a glyph.
 
 DejaVu first, then Droid Sans Fallback (Chinese, Japanese, Korean), which MuPDF carries inside its library. Everything
-is read from files that are installed with the package, never from the system: the same text gives the same pixels on
-every machine.
+is read from files that are installed with the packages, never from the system, and rasterised by the FreeType that
+freetype-py carries: the same text gives the same pixels on every machine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import freetype
 import numpy as np
@@ -20,47 +19,38 @@ import pymupdf
 UNITS = 64  # FreeType's positions are 26.6 fixed point: 64 to a pixel
 NUM_PHASES = 4  # horizontal subpixel positions at which a proportional glyph is rasterised
 
+_FILES = {"mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
+_STACKS = {"mono": ("mono", "sans", "cjk"), "sans": ("sans", "cjk")}
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
 _IDENTITY = freetype.Matrix(0x10000, 0, 0, 0x10000)
-
-FontName = Literal["mono", "sans"]
-_FILES = {"mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
-_STACKS: dict[FontName, tuple[str, ...]] = {"mono": ("mono", "sans", "cjk"), "sans": ("sans", "cjk")}
+REPLACEMENT = "\ufffd"
+_PRINTABLE_ASCII = range(0x21, 0x7F)
 
 
-@dataclass(frozen=True, slots=True)
-class GlyphRef:
+class GlyphRef(NamedTuple):
     """A glyph of a face: what is placed on a page."""
 
     face: int  # index into the stack
     glyph_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bitmap:
-    """A rasterised glyph: coverage (rows, columns) uint8, its left and top edge relative to pen and baseline.
+class Bitmap(NamedTuple):
+    """A rasterised glyph: coverage (rows, columns) uint8 and where its left top corner is.
 
-    ``top`` counts pixels upwards, as FreeType does: the first row lies just under ``baseline - top``.
+    ``left`` is in px to the right of the pen, ``top`` in px above the baseline.
     """
 
-    coverage: np.ndarray = field(repr=False)
+    coverage: np.ndarray
     left: int
     top: int
 
 
-@cache
-def font_bytes(name: str) -> bytes:
-    if name == "cjk":
-        return bytes(pymupdf.Font("cjk").buffer)
-    return files("glyph_core.rendering").joinpath("fonts", _FILES[name]).read_bytes()
-
-
 class FontStack:
-    """Faces in order of preference at one size. Not thread-safe: a FreeType face has one glyph slot."""
+    """Faces in order of preference at one size. Not thread-safe: a FreeType face holds one glyph at a time."""
 
-    def __init__(self, font: FontName, size_px: float) -> None:
-        self.names = _STACKS[font]
-        self._faces = [freetype.Face(BytesIO(font_bytes(name))) for name in self.names]
+    def __init__(self, font: Literal["mono", "sans"], size_px: float) -> None:
+        self._names = _STACKS[font]
+        self._faces = [freetype.Face(BytesIO(_font_bytes(name))) for name in self._names]
         for face in self._faces:
             face.set_char_size(round(size_px * UNITS), 0, 72, 72)
 
@@ -71,6 +61,15 @@ class FontStack:
             if glyph_id:
                 return GlyphRef(index, glyph_id)
         return None
+
+    @property
+    def replacement(self) -> GlyphRef:
+        """What stands for a character that no face has: DejaVu's U+FFFD."""
+        return GlyphRef(0, self._faces[0].get_char_index(ord(REPLACEMENT)))
+
+    def codepoint(self, ref: GlyphRef) -> int:
+        """The character that ``ref`` shows, for reading back what was placed."""
+        return _codepoints(self._names[ref.face])[ref.glyph_id]
 
     def advance(self, ref: GlyphRef) -> int:
         """Unhinted advance width in 1/64 px."""
@@ -88,14 +87,26 @@ class FontStack:
         rows = np.array(bitmap.buffer, dtype=np.uint8).reshape(bitmap.rows, bitmap.pitch)
         return Bitmap(rows[:, : bitmap.width], slot.bitmap_left, slot.bitmap_top)
 
-    def codepoints(self, face: int) -> dict[int, int]:
-        """Glyph id → the character that it shows, for reading back what was placed."""
-        return _codepoints(self.names[face])
+    def baseline_px(self, line_height_px: int) -> int:
+        """Where the baseline lies in a line, from its top: the printable ASCII as a whole stands in the middle."""
+        face = self._faces[0]
+        bitmaps = [self.rasterise(GlyphRef(0, face.get_char_index(codepoint))) for codepoint in _PRINTABLE_ASCII]
+        above = max(bitmap.top for bitmap in bitmaps)
+        below = max(len(bitmap.coverage) - bitmap.top for bitmap in bitmaps)
+        return (line_height_px - above - below) // 2 + above
+
+
+@cache
+def _font_bytes(name: str) -> bytes:
+    if name == "cjk":
+        return bytes(pymupdf.Font("cjk").buffer)
+    return files("glyph_core.rendering").joinpath("fonts", _FILES[name]).read_bytes()
 
 
 @cache
 def _codepoints(name: str) -> dict[int, int]:
+    """Glyph id → character, the lowest of those that share it."""
     shown: dict[int, int] = {}
-    for codepoint, glyph_id in freetype.Face(BytesIO(font_bytes(name))).get_chars():
+    for codepoint, glyph_id in freetype.Face(BytesIO(_font_bytes(name))).get_chars():
         shown.setdefault(glyph_id, codepoint)
     return shown

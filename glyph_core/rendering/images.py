@@ -17,7 +17,10 @@ MAX_ASPECT = 100  # Glm4v's resize refuses over 200
 
 @dataclass(frozen=True)
 class ImagePages:
-    """One page: the picture, scaled down if it is too large, with white paper up to the next multiple of snap_px."""
+    """One page: the picture, scaled down if it is too large, with white paper up to the next multiple of snap_px.
+
+    It is shown as it is, ``inverted`` or not.
+    """
 
     pixels: np.ndarray = field(repr=False)  # (height, width) or (height, width, 3) uint8, C-contiguous
 
@@ -39,11 +42,12 @@ class ImagePages:
         return cls(paper)
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
-        return [(self.pixels.shape[1], self.pixels.shape[0])]
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        height, width = self.pixels.shape[:2]
+        return ((width, height),)
 
     def draw(self, page_index: int) -> np.ndarray:
-        return [self.pixels][page_index].copy()
+        return self.pixels.copy()
 
     def placed(self, page_index: int) -> PlacedGlyphs:
         return PlacedGlyphs.none()

@@ -17,7 +17,6 @@ from glyph_core.rendering.placed import PlacedGlyphs
 from glyph_core.rendering.text import TextPages
 from glyph_core.types import Document, DocumentPlan, DocumentSource, ImageBlock, Page, PagePlan, digest_of
 
-
 _DEFAULT_LIMITS = LimitConfig()
 
 
@@ -25,7 +24,7 @@ class Pages(Protocol):
     """A document laid out: what its pages are before they are drawn."""
 
     @property
-    def sizes(self) -> list[tuple[int, int]]: ...  # (width, height) px of each page
+    def sizes(self) -> tuple[tuple[int, int], ...]: ...  # (width, height) px of each page
     @property
     def num_chars(self) -> int: ...
     @property
@@ -37,7 +36,7 @@ class Pages(Protocol):
 class PageRenderer:
     """Lays documents out and draws ranges of their pages. Thread-safe; one per process is enough.
 
-    Both methods take the document's source, so that any renderer can draw any range: what one has laid out before it
+    Every method takes the document's source, so that any renderer can draw any range: what one has laid out before it
     remembers by the source's digest, up to ``max_cached_layouts`` documents.
     """
 
@@ -46,6 +45,7 @@ class PageRenderer:
     ) -> None:
         self.config = config
         self.limits = limits
+        self._config_digest = config.digest.encode()
         self._atlas = GlyphAtlas(config)
         self._max_cached_layouts = max_cached_layouts
         self._layouts: OrderedDict[str, tuple[str, Pages]] = OrderedDict()  # source digest → media type, pages
@@ -65,7 +65,7 @@ class PageRenderer:
         )
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
-        """Pages ``[start, stop)``, each in memory of its own."""
+        """Pages ``[start, stop)``, each in memory of its own. Raises InvalidRequestError if they don't exist."""
         _, pages = self._layout(source)
         sizes = pages.sizes
         if not 0 <= start <= stop <= len(sizes):
@@ -79,11 +79,17 @@ class PageRenderer:
         return parse(source, self.limits).text
 
     def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
-        """What stands on a page, read back from the glyphs as placed."""
-        return self._layout(source)[1].placed(page_index)
+        """What stands on a page, read back from the glyphs as placed. Raises InvalidRequestError if there is no such
+        page."""
+        _, pages = self._layout(source)
+        if not 0 <= page_index < len(pages.sizes):
+            raise InvalidRequestError(
+                f"no page {page_index} in document {source.name!r}, which has {len(pages.sizes)}", param="page_index"
+            )
+        return pages.placed(page_index)
 
     def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
-        digest = digest_of(source.digest.encode(), self.config.digest.encode(), str(page_index).encode())
+        digest = digest_of(source.digest.encode(), self._config_digest, str(page_index).encode())
         return PagePlan(page_index, *size, digest)
 
     def _layout(self, source: DocumentSource) -> tuple[str, Pages]:
