@@ -53,7 +53,7 @@ def resolve_checkpoint(model: str) -> Checkpoint:
     if model in BUILT_IN:
         return read_checkpoint(BUILT_IN[model], model)
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         return read_checkpoint(folder, folder.resolve().name)
     if HUB_ID.fullmatch(model):
         return read_checkpoint(_download(model), model)
@@ -110,7 +110,8 @@ def _glyph_config(path: Path) -> GlyphConfig:
     try:
         glyph_config = GlyphConfig.model_validate(read_json(file))
     except ValidationError as error:
-        raise ModelError(f"{file} is at fault: {error}") from error
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ModelError(f"{file} is at fault: {faults}") from error
     if glyph_config.render_preset not in PRESETS:
         raise ModelError(
             f"{file} names the render preset {glyph_config.render_preset!r}; there are: {', '.join(PRESETS)}"

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
 from glyph_core.errors import ModelError
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_NAMED = 3  # weights that an error message names
 
 
@@ -54,7 +56,7 @@ def load_config(path: Path) -> Any:
     """transformers' configuration object of the folder ``path``; ModelError where it can't be made."""
     try:
         return AutoConfig.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, StrictDataclassError) as error:
         raise ModelError(f"{path / 'config.json'} is no configuration that transformers knows: {error}") from error
 
 
@@ -72,13 +74,12 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto``: float32 on the CPU, else bfloat16; otherwise the torch dtype of that name."""
+    """``auto``: float32 on the CPU, else bfloat16; otherwise the torch dtype of that name. Raises ModelError."""
     if name == "auto":
         return torch.float32 if device.type == "cpu" else torch.bfloat16
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype):
-        raise ModelError(f"there is no dtype {name!r}; use auto, float32, bfloat16 or float16")
-    return dtype
+    if name not in DTYPES:
+        raise ModelError(f"no model runs in the dtype {name!r}; use auto, {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def _part_class(base: Any, dropped: Sequence[str]) -> Any:

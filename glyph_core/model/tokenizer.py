@@ -65,8 +65,10 @@ class Tokenizer:
 
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
         """The prompt's token ids. Special tokens are those that the template wrote: a turn's own text never makes
-        one, whatever it spells."""
+        one, whatever it spells. Raises InvalidRequestError for text that is no Unicode."""
         everything = "".join(text for turn in turns for text in _texts(turn))
+        if not everything.isascii():
+            _check_unicode(everything)
         if not self._marks or not self._mark.search(everything):
             return self._tokenizer.encode(self.apply_chat_template(turns), add_special_tokens=False).ids
         breaker = next(chr(code) for code in PRIVATE_USE if chr(code) not in everything)
@@ -74,6 +76,15 @@ class Tokenizer:
         for piece in self._mark.split(self.apply_chat_template([_broken(turn, breaker) for turn in turns])):
             token_ids += [self._marks[piece]] if piece in self._marks else self.encode(piece.replace(breaker, ""))
         return token_ids
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(
+            "a message holds half of a surrogate pair, which is no character; send valid Unicode", param="messages"
+        ) from error
 
 
 def _is_mark(added_token: Mapping[str, Any]) -> bool:

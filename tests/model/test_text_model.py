@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 from transformers import Glm4vForConditionalGeneration
 
-from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.family import Family, TextModel, family_of, place_pages
+from glyph_core.errors import ModelError
+from glyph_core.model.family import Family, TextModel, VisionModel, place_pages
 from glyph_core.types import PagePlan, Prompt
-from tests.tiny_checkpoint import SPECIAL_IDS, hf_inputs, make_tiny_glm4v, question_about, random_pages
+from tests.model.list_attention import ListAttention
+from tests.tiny_checkpoint import SPECIAL_IDS, hf_inputs, question_about, random_pages
 
 CPU = torch.device("cpu")
 SIZES = [(224, 112), (140, 196), (100, 333), (28, 28)]  # px; the last two are resized
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_glm4v(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def family(folder: Path) -> Family:
-    return family_of(resolve_checkpoint(str(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -33,75 +24,115 @@ def text(family: Family) -> TextModel:
     return family.load_text(torch.float32, CPU)
 
 
-class ListAttention:
-    """Attention over sequences of one step whose keys and values are kept in plain lists.
-
-    The step's tokens are ``lengths[i]`` of sequence i, one after the other.
-    """
-
-    def __init__(self, num_sequences: int, num_layers: int) -> None:
-        self.cache = [[None] * num_layers for _ in range(num_sequences)]
-        self.lengths: list[int] = []
-
-    def __call__(self, layer_idx, q, k, v, scale):  # type: ignore[no-untyped-def]
-        outputs = []
-        parts = zip(self.cache, *(x.split(self.lengths, dim=1) for x in (q, k, v)), strict=True)
-        for cached, q_i, k_i, v_i in parts:
-            old = cached[layer_idx]
-            k_all, v_all = (k_i, v_i) if old is None else (torch.cat([old[0], k_i], 1), torch.cat([old[1], v_i], 1))
-            cached[layer_idx] = k_all, v_all
-            mask = torch.ones(q_i.shape[1], k_all.shape[1], dtype=torch.bool).tril(k_all.shape[1] - q_i.shape[1])
-            attended = F.scaled_dot_product_attention(
-                q_i[None], k_all[None], v_all[None], attn_mask=mask, scale=scale, enable_gqa=True
-            )
-            outputs.append(attended[0])
-        return torch.cat(outputs, 1).transpose(0, 1)
+@pytest.fixture(scope="module")
+def vision(family: Family) -> VisionModel:
+    return family.load_vision(torch.float32, CPU)
 
 
-def prompt_of(family: Family, inputs: dict[str, torch.Tensor], sizes: list[tuple[int, int]]) -> Prompt:
-    """The prompt with transformers' token ids, each run of placeholders taken back to one."""
-    ids = inputs["input_ids"][0].tolist()
-    image = SPECIAL_IDS["<|image|>"]
+@pytest.fixture(scope="module")
+def full(folder: Path) -> Glm4vForConditionalGeneration:
+    return Glm4vForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def plans(sizes: Sequence[tuple[int, int]]) -> list[PagePlan]:
+    return [PagePlan(i, width, height, f"page-{i}") for i, (width, height) in enumerate(sizes)]
+
+
+def prompt_of(family: Family, inputs: dict[str, torch.Tensor], sizes: Sequence[tuple[int, int]]) -> Prompt:
+    """Our prompt for transformers' token ids, of which each run of placeholders is first taken back to one."""
+    ids, image = inputs["input_ids"][0].tolist(), SPECIAL_IDS["<|image|>"]
     short = [token for i, token in enumerate(ids) if token != image or ids[i - 1] != image]
-    plans = [PagePlan(i, width, height, f"page-{i}") for i, (width, height) in enumerate(sizes)]
-    return place_pages(family, short, plans)
+    return place_pages(family, short, plans(sizes))
 
 
-def embedded(family: Family, text: TextModel, prompt: Prompt, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def embedded(text: TextModel, vision: VisionModel, prompt: Prompt, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """(T, H): token embeddings with the pages' features in their places."""
-    vision = family.load_vision(torch.float32, CPU)
+    rows = text.embed(torch.tensor(prompt.token_ids))
     features = vision.encode(inputs["pixel_values"], inputs["image_grid_thw"])
-    rows = text.embed(torch.tensor(prompt.token_ids)).clone()
     for page, feature in zip(prompt.pages, features, strict=True):
         rows[page.start : page.stop] = feature
     return rows
 
 
-def test_chunked_and_batched_forward_equals_the_full_model(folder: Path, family: Family, text: TextModel) -> None:
-    full = Glm4vForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+def test_chunked_and_batched_forward_equals_the_full_model(
+    folder: Path, family: Family, text: TextModel, vision: VisionModel, full: Glm4vForConditionalGeneration
+) -> None:
     expected, rows, positions = [], [], []
-    for order, question in ((SIZES, "What is it?"), (SIZES[::-1], "Who signed, and when?")):
-        inputs = hf_inputs(folder, random_pages(order, seed=len(question)), question_about(len(order), question))
+    for sizes, question in ((SIZES, "What is it?"), (SIZES[::-1], "Who signed, and when?")):
+        inputs = hf_inputs(folder, random_pages(sizes, seed=len(question)), question_about(len(sizes), question))
         with torch.no_grad():
             expected.append(full(**inputs).logits[0])
-        prompt = prompt_of(family, inputs, order)
+        prompt = prompt_of(family, inputs, sizes)
         assert list(prompt.token_ids) == inputs["input_ids"][0].tolist()
-        rows.append(embedded(family, text, prompt, inputs))
+        rows.append(embedded(text, vision, prompt, inputs))
         positions.append(text.positions(prompt)[0])
+
     attention = ListAttention(len(rows), text.num_layers)
-    done, got = [0, 0], [[], []]
-    for lengths in ((7, 1), (60, 33), (1, 90), (10_000, 5), (0, 10_000)):  # uneven, and one sequence ends first
-        spans = [
-            slice(start, min(start + n, len(all_rows))) for start, n, all_rows in zip(done, lengths, rows, strict=True)
-        ]
-        attention.lengths = [span.stop - span.start for span in spans]
+    got: list[list[torch.Tensor]] = [[], []]
+    done = [0, 0]
+    for chunk in ((7, 1), (60, 33), (1, 90), (10_000, 5), (0, 10_000)):  # uneven, and one sequence ends first
+        stops = [min(start + n, len(all_rows)) for start, n, all_rows in zip(done, chunk, rows, strict=True)]
+        spans = [slice(start, stop) for start, stop in zip(done, stops, strict=True)]
+        attention.lengths = [stop - start for start, stop in zip(done, stops, strict=True)]
         hidden = text.forward(
             torch.cat([all_rows[span] for all_rows, span in zip(rows, spans, strict=True)]),
             torch.cat([all_positions[:, span] for all_positions, span in zip(positions, spans, strict=True)], dim=1),
             attention,
         )
-        for i, piece in enumerate(text.logits(hidden).split(attention.lengths)):
-            got[i].append(piece)
-            done[i] = spans[i].stop
+        for pieces, piece in zip(got, text.logits(hidden).split(attention.lengths), strict=True):
+            pieces.append(piece)
+        done = stops
+
+    assert done == [len(all_rows) for all_rows in rows]
     for pieces, reference in zip(got, expected, strict=True):
         assert (torch.cat(pieces) - reference).abs().max().item() < 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[], [(28, 28)], SIZES, [(476, 868)] * 3], ids=len)
+def test_positions_are_those_that_generate_uses(
+    folder: Path,
+    family: Family,
+    text: TextModel,
+    full: Glm4vForConditionalGeneration,
+    sizes: list[tuple[int, int]],
+) -> None:
+    inputs = hf_inputs(folder, random_pages(sizes), question_about(len(sizes), "What is it?"))
+    expected, deltas = full.model.get_rope_index(
+        inputs["input_ids"], inputs["mm_token_type_ids"], image_grid_thw=inputs.get("image_grid_thw")
+    )
+    positions, delta = text.positions(prompt_of(family, inputs, sizes))
+    assert positions.dtype == torch.int64
+    assert torch.equal(positions, expected[:, 0])
+    assert delta == deltas.item() == positions.max().item() + 1 - positions.shape[1]
+
+
+def test_the_model_says_its_shape(text: TextModel, vision: VisionModel) -> None:
+    assert (text.num_layers, text.num_kv_heads, text.head_dim, text.hidden_size, text.vocab_size) == (2, 2, 16, 64, 288)
+    assert (text.dtype, text.device, vision.dtype, vision.device) == (torch.float32, CPU, torch.float32, CPU)
+    assert vision.hidden_size == text.hidden_size
+    hidden = torch.zeros(3, 64)
+    assert text.logits(hidden).shape == (3, 288)
+    assert not text.embed(torch.tensor([1])).requires_grad
+
+
+def test_logits_are_float32_from_a_bfloat16_model(family: Family) -> None:
+    text = family.load_text(torch.bfloat16, CPU)
+    rows = text.embed(torch.arange(5))
+    attention = ListAttention(1, text.num_layers)
+    attention.lengths = [5]
+    hidden = text.forward(rows, torch.arange(5).expand(3, -1), attention)
+    assert (rows.dtype, hidden.dtype, text.logits(hidden).dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+
+
+def test_pages_without_a_place_are_the_templates_fault(family: Family) -> None:
+    image = SPECIAL_IDS["<|image|>"]
+    assert place_pages(family, [1, 2], []).pages == ()
+    with pytest.raises(ModelError, match="made places for 1 pages of 2"):
+        place_pages(family, [1, image, 2], plans(SIZES[:2]))
+    prompt = place_pages(family, [1, image, 2, image], plans([(56, 56), (28, 28)]))
+    assert [(page.start, page.num_tokens, page.grid_thw) for page in prompt.pages] == [
+        (1, 9, (1, 6, 6)),  # 56 px is below the least area, and grown to 84
+        (11, 9, (1, 6, 6)),
+    ]
+    assert prompt.token_ids == (1, *[image] * 9, 2, *[image] * 9)
+    assert prompt.num_visual_tokens == 18
