@@ -54,6 +54,14 @@ class AtlasTables(NamedTuple):
     cells: np.ndarray
     ink: np.ndarray
 
+    def coverage(self, cell: int) -> np.ndarray:
+        """The picture of a cell, (num_rows, width) uint8."""
+        start, num_rows, num_columns = (
+            int(self.cells[cell][name]) for name in ("ink_start", "num_rows", "num_columns")
+        )
+        lanes = self.ink[start : start + num_columns * num_rows * LANES].reshape(num_columns, num_rows, LANES)
+        return lanes.swapaxes(0, 1).reshape(num_rows, num_columns * LANES)[:, : self.cells[cell]["width"]]
+
 
 class _Table:
     """A one-dimensional array that is appended to; what was handed out before stays valid."""

@@ -52,13 +52,13 @@ class TextPages:
         """(height, width) uint8."""
         width, height = self.sizes[page_index]
         page = np.full((height, width), _WHITE, dtype=np.uint8)
-        placed = self._place(page_index)
+        placed = self.place(page_index)
         _, cells, ink = self.atlas.tables
         draw(placed, cells, ink, page)
         return np.subtract(_WHITE, page, out=page) if self.config.inverted else page
 
     def placed(self, page_index: int) -> PlacedGlyphs:
-        placed = self._place(page_index)
+        placed = self.place(page_index)
         glyphs, cells, _ = self.atlas.tables
         drawn = cells[placed["cell"]]
         left, top = placed["x"].astype(np.int32), placed["y"].astype(np.int32)
@@ -71,8 +71,8 @@ class TextPages:
             boxes=np.stack([left, top, left + drawn["width"], top + drawn["num_rows"]], axis=1),
         )
 
-    def _place(self, page_index: int) -> np.ndarray:
-        """The page's glyphs in reading order, (n,) of PLACED."""
+    def place(self, page_index: int) -> np.ndarray:
+        """Where the page's glyphs go, (n,) of PLACED, in the order of the text: all that is drawn."""
         config, (width, height) = self.config, self.sizes[page_index]
         first = page_index * self.lines_per_page
         bounds = self.lines.bounds[first : first + self.lines_per_page]
