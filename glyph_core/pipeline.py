@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 
 import torch
 
@@ -29,8 +28,8 @@ from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import AnswerRequest
 from glyph_core.config import PipelineConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
-from glyph_core.errors import InvalidRequestError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype
 from glyph_core.model.token_counter import TokenCounter
@@ -210,11 +209,3 @@ class _Active:
         return Progress(
             self.inquiry.num_pages, self.num_pages_rendered, self.num_pages_encoded, self.inquiry.num_tokens
         )
-
-
-def read_source(path: str | PathLike[str]) -> DocumentSource:
-    """The file at ``path``; raises InvalidRequestError where it cannot be read."""
-    try:
-        return DocumentSource(Path(path).name, Path(path).read_bytes())
-    except OSError as error:
-        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error

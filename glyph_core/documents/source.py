@@ -1,0 +1,17 @@
+"""Files as document sources."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from glyph_core.errors import InvalidRequestError
+from glyph_core.types import DocumentSource
+
+
+def read_source(path: str | PathLike[str]) -> DocumentSource:
+    """The file at ``path``; raises InvalidRequestError where it cannot be read."""
+    try:
+        return DocumentSource(Path(path).name, Path(path).read_bytes())
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
