@@ -10,27 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from deployments.faults import MAX_REISSUES, REMOTE_ERRORS, as_glyph_error, is_replica_death
+from deployments.faults import MAX_REISSUES, REMOTE_ERRORS, Stream, as_glyph_error, is_replica_death
 from deployments.protocol import RangeRequest
 from glyph_core.errors import StageError
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class PageStream(Protocol[T_co]):
-    """A streaming call under way: messages of one or more pages. A ``DeploymentResponseGenerator`` is one."""
-
-    async def __anext__(self) -> Sequence[T_co]: ...
-    def cancel(self) -> None: ...
 
 
 class _RangeCall(Generic[T]):
     """One range under way, issued again where its replica dies."""
 
-    def __init__(self, pages: RangeRequest, issue: Callable[[RangeRequest], PageStream[T]], stage: str) -> None:
+    def __init__(self, pages: RangeRequest, issue: Callable[[RangeRequest], Stream[Sequence[T]]], stage: str) -> None:
         self._pages, self._issue, self._stage = pages, issue, stage
         self._stream = issue(pages)
         self._num_reissues = 0
@@ -59,7 +51,7 @@ class _RangeCall(Generic[T]):
 
 
 async def pull_ranges(
-    ranges: Iterable[RangeRequest], issue: Callable[[RangeRequest], PageStream[T]], *, max_calls: int, stage: str
+    ranges: Iterable[RangeRequest], issue: Callable[[RangeRequest], Stream[Sequence[T]]], *, max_calls: int, stage: str
 ) -> AsyncGenerator[T]:
     """The pages of ``ranges`` in their order, with at most ``max_calls`` ranges under way.
 

@@ -23,7 +23,7 @@ from deployments.protocol import DocumentRef, ServedRequest, StageReport
 from deployments.request_driver import RequestDriver
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
-from glyph_core.config import CreditConfig, LimitConfig, PipelineConfig
+from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
 from glyph_core.engine.engine import Engine, EngineStats
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
@@ -123,11 +123,11 @@ class Decoder:
         return count
 
 
-def load_decoder(config: PipelineConfig) -> LoadedDecoder:
+def load_decoder(config: ModelConfig, engine_config: EngineConfig) -> LoadedDecoder:
     """The language half of a checkpoint in an engine. Raises ModelError or ConfigError where that cannot be."""
-    checkpoint = resolve_checkpoint(config.model.model)
+    checkpoint = resolve_checkpoint(config.model)
     reader = Reader.of(checkpoint)
-    place = place_model(config.model)
+    place = place_model(config)
     text_model = reader.family.load_text(place.dtype, place.device)
-    engine = Engine(text_model, config.engine, checkpoint.eos_token_ids, checkpoint.max_model_len)
+    engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
     return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder"))

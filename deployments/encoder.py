@@ -57,10 +57,12 @@ class Encoder:
         try:
             while (features := await under_way.get()) is not None:
                 message.append(await features)
-                if len(message) == self._credits.pages_per_message or under_way.empty():
+                if len(message) == self._credits.pages_per_message:
                     yield tuple(message)
                     message = []
-            pull.result()
+            pull.result()  # raises what ended it early
+            if message:
+                yield tuple(message)
         finally:
             pull.cancel()
             while features is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import (
@@ -72,3 +72,23 @@ async def call_stage(issue: Callable[[], Call[T_co]], stage: str) -> T_co:
             if not num_left or not is_replica_death(error):
                 raise as_glyph_error(error, stage) from error
     raise AssertionError("the last try returns or raises")
+
+
+class Stream(Protocol[T_co]):
+    """A streaming call under way. A ``DeploymentResponseGenerator`` is one."""
+
+    async def __anext__(self) -> T_co: ...
+    def cancel(self) -> Any: ...
+
+
+async def receive(stream: Stream[T_co], stage: str) -> AsyncGenerator[T_co]:
+    """What the stream brings. Raises errors of ours only; leaving it early (``aclosing``) cancels the call."""
+    try:
+        while True:
+            yield await stream.__anext__()
+    except StopAsyncIteration:
+        return
+    except REMOTE_ERRORS as error:
+        raise as_glyph_error(error, stage) from error
+    finally:
+        stream.cancel()

@@ -1,0 +1,162 @@
+"""From OpenAI's request to ours: which part is a document, which is text, and how pages are drawn.
+
+The rule: turns keep their order; system and developer messages, earlier answers and short text parts stay text; a
+user's files, pictures and text parts over ``render_text_over_tokens`` become documents, which stand before the text of
+their turn. A last message that is one long text keeps its last line as text, for the question has to be one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import ValidationError
+
+from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, invalid_request
+from glyph_core.answering.request import check_messages
+from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError
+from glyph_core.model.token_counter import TokenCount
+from glyph_core.types import DocumentSource, Message
+
+DATA_URL = re.compile(r"data:(?P<media_type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),")
+
+PLENTY_OF_CHARS_PER_TOKEN = 16  # real text has two to five
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A request that is understood; its documents are still at hand."""
+
+    messages: tuple[Message, ...]
+    documents: tuple[DocumentSource, ...]
+    sampling: SamplingConfig
+    render: RenderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Understands requests. Raises InvalidInputErrors that name the field at fault."""
+
+    limits: LimitConfig
+    render: RenderConfig  # where a request says nothing
+    max_model_len: int
+    count_tokens: Callable[[str], TokenCount]
+
+    def admit(self, request: ChatRequest) -> Conversation:
+        sampling = self._sampling(request)
+        render = self._render(request)
+        reading = _Reading(self)
+        messages = tuple(
+            reading.turn(message, index, is_last=index == len(request.messages) - 1)
+            for index, message in enumerate(request.messages)
+        )
+        check_messages(messages, len(reading.documents))
+        return Conversation(messages, tuple(reading.documents), sampling, render)
+
+    def is_long(self, text: str) -> bool:
+        """Whether ``text`` is to be rendered. Of a very long one the beginning tells."""
+        limit = self.limits.render_text_over_tokens
+        beginning = text[: limit * PLENTY_OF_CHARS_PER_TOKEN]
+        if self.count_tokens(beginning).num_tokens > limit:
+            return True
+        return len(text) > len(beginning) and self.count_tokens(text).num_tokens > limit
+
+    def _sampling(self, request: ChatRequest) -> SamplingConfig:
+        max_tokens = request.max_tokens or request.max_completion_tokens or self.max_model_len
+        if max_tokens > self.max_model_len:
+            raise ContextLengthError(
+                f"max_tokens={max_tokens} is more than the model's whole context of {self.max_model_len} tokens; ask "
+                "for less, or leave it out: the answer then may fill what the documents leave",
+                param="max_tokens" if request.max_tokens else "max_completion_tokens",
+            )
+        given = request.model_dump(include={"temperature", "top_p", "seed", "repetition_penalty"}, exclude_none=True)
+        return SamplingConfig(max_tokens=max_tokens, stop=tuple(request.stop), **given)
+
+    def _render(self, request: ChatRequest) -> RenderConfig:
+        base = preset(request.glyph.preset) if request.glyph.preset else self.render
+        try:
+            return RenderConfig.model_validate({**base.model_dump(), **request.glyph.render})
+        except ValidationError as error:
+            raise invalid_request(error, "glyph.render") from error
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The documents of a conversation, collected turn by turn."""
+
+    admission: Admission
+    documents: list[DocumentSource] = field(default_factory=list)
+
+    def turn(self, message: ChatMessage, index: int, *, is_last: bool) -> Message:
+        if message.role != "user":
+            role: Literal["assistant", "system"] = "assistant" if message.role == "assistant" else "system"
+            return Message(role, "\n".join(part.text or "" for part in message.content))
+        first = len(self.documents)
+        parts = _with_question(message.content, self.admission.is_long) if is_last else message.content
+        texts: list[str] = []
+        for number, part in enumerate(parts):
+            where = f"messages.{index}.content.{number}"
+            if part.file:
+                self._add(part.file.filename, _decode_file(part.file, f"{where}.file.file_data"))
+            elif part.image_url:
+                self._add(None, _decode_image(part.image_url, f"{where}.image_url.url"))
+            elif part.text and self.admission.is_long(part.text):
+                self._add(None, part.text.encode())
+            else:
+                texts.append(part.text or "")
+        return Message("user", "\n".join(texts), tuple(range(first, len(self.documents))))
+
+    def _add(self, name: str | None, content: bytes) -> None:
+        name = name or f"document {len(self.documents) + 1}"
+        limit = self.admission.limits.max_document_bytes
+        if len(content) > limit:
+            raise DocumentTooLargeError(
+                f"document {name!r} has {len(content)} bytes; a document may have {limit}: split it", param="messages"
+            )
+        self.documents.append(DocumentSource(name, content))
+
+
+def _with_question(parts: Sequence[Part], is_long: Callable[[str], bool]) -> Sequence[Part]:
+    """``parts`` as they are if a short text is among them; else with the last text's last line split off, as the
+    question about the rest of it."""
+    texts = [number for number, part in enumerate(parts) if part.text]
+    if not texts or any(not is_long(parts[number].text or "") for number in texts):
+        return parts
+    text = (parts[texts[-1]].text or "").rstrip()
+    document, _, question = text.rpartition("\n")
+    if not document.strip() or is_long(question):
+        return parts
+    halves = [Part(type="text", text=document), Part(type="text", text=question)]
+    return [*parts[: texts[-1]], *halves, *parts[texts[-1] + 1 :]]
+
+
+def _decode_file(file: FileContent, param: str) -> bytes:
+    """The bytes of a data URL or of bare base64."""
+    url = DATA_URL.match(file.file_data)
+    if url and "base64" not in url["parameters"].split(";"):
+        raise InvalidRequestError(f"{param} is a data URL without ;base64", param=param)
+    return _decode_base64(file.file_data[url.end() :] if url else file.file_data, param)
+
+
+def _decode_image(image: ImageUrl, param: str) -> bytes:
+    url = DATA_URL.match(image.url)
+    if url is None:
+        raise InvalidRequestError(
+            f"{param} is no data URL, and this service fetches nothing; send the picture itself, as "
+            "data:image/png;base64,…",
+            param=param,
+        )
+    if not url["media_type"].startswith("image/") or "base64" not in url["parameters"].split(";"):
+        raise InvalidRequestError(f"{param} must begin with data:image/…;base64,", param=param)
+    return _decode_base64(image.url[url.end() :], param)
+
+
+def _decode_base64(text: str, param: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:  # binascii.Error is one; so is a character beyond ASCII
+        raise InvalidRequestError(f"{param} is no valid base64: {error}", param=param) from error

@@ -1,0 +1,135 @@
+"""The HTTP routes: OpenAI's, and /healthz. Every error leaves in OpenAI's form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json
+from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
+from glyph_core.types import Answer, Progress, TextDelta
+
+if TYPE_CHECKING:
+    from deployments.gateway import Gateway, RunningAnswer
+
+
+def build_api(gateway: Gateway) -> FastAPI:
+    # No documentation pages: they load their scripts from elsewhere.
+    api = FastAPI(lifespan=gateway.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    api.add_exception_handler(GlyphError, _on_glyph_error)
+    api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(Exception, _on_unforeseen_error)
+
+    @api.get("/healthz")
+    async def healthz() -> Response:
+        error: NotReadyError | None = None
+        try:
+            await gateway.check_ready()
+        except NotReadyError as not_ready:
+            error = not_ready
+        reports = (gateway.gateway_report(), *gateway.reports)
+        return JSONResponse(health_json(gateway.model, reports, error), error.status if error else 200)
+
+    @api.get("/v1/models")
+    async def models() -> Json:
+        return {"object": "list", "data": [model_json(gateway.model, gateway.created, gateway.max_model_len)]}
+
+    @api.get("/v1/models/{name:path}")
+    async def model(name: str) -> Json:
+        gateway.check_model(name)
+        return model_json(gateway.model, gateway.created, gateway.max_model_len)
+
+    @api.post("/v1/chat/completions")
+    async def chat_completions(request: Request) -> Response:
+        running = await gateway.answer(await read_body(request, gateway.limits.max_request_bytes))
+        if running.chat.stream:
+            return StreamingResponse(stream_chunks(running), media_type="text/event-stream")
+        return JSONResponse(await whole_completion(running))
+
+    return api
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Raises DocumentTooLargeError as soon as more than ``max_bytes`` were announced or have come."""
+    announced = request.headers.get("content-length", "")
+    body = bytearray()
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    async for piece in request.stream():
+        body += piece
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+async def whole_completion(running: RunningAnswer) -> Json:
+    async with aclosing(running.events) as events:
+        answer = [event async for event in events if isinstance(event, Answer)][-1]
+    return completion_json(running.request_id, running.model, answer)
+
+
+async def stream_chunks(running: RunningAnswer) -> AsyncGenerator[bytes]:
+    """Server-sent events. An error on the way is one event of its own, after which nothing comes, not even [DONE]."""
+    options = running.chat.stream_options
+    include_usage = options is not None and options.include_usage
+    chunks = Chunks(running.request_id, running.model, include_usage=include_usage)
+    shown = {False: "", True: ""}  # of the answer and of the reasoning
+    try:
+        async with aclosing(running.events) as events:
+            yield _event(chunks.first())
+            async for event in events:
+                match event:
+                    case TextDelta():
+                        shown[event.is_reasoning] += event.text
+                        yield _event(chunks.delta(event))
+                    case Progress() if running.chat.glyph.progress:
+                        yield _event(chunks.progress(event))
+                    case Answer():
+                        for rest in _not_shown(event, shown):
+                            yield _event(chunks.delta(rest))
+                        yield _event(chunks.finish(event))
+                        if include_usage:
+                            yield _event(chunks.usage(event.usage))
+    except GlyphError as error:
+        yield _event(error_json(error))
+    else:
+        yield b"data: [DONE]\n\n"
+
+
+def _not_shown(answer: Answer, shown: dict[bool, str]) -> list[TextDelta]:
+    """What comes with the answer only: all of it, where it is one of several windows'."""
+    texts = ((True, answer.reasoning), (False, answer.text))
+    rests = [TextDelta(text.removeprefix(shown[is_reasoning]), is_reasoning) for is_reasoning, text in texts]
+    return [rest for rest in rests if rest.text]
+
+
+def _event(chunk: Json) -> bytes:
+    return b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _too_large(max_bytes: int) -> DocumentTooLargeError:
+    return DocumentTooLargeError(f"the request body has more than {max_bytes} bytes; send fewer or smaller documents")
+
+
+async def _on_glyph_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, GlyphError)
+    return JSONResponse(error_json(error), error.status)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """What the router raises: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    details = {"message": message, "type": "invalid_request_error", "code": "not_found", "param": None}
+    return JSONResponse({"error": details}, error.status_code, error.headers)
+
+
+async def _on_unforeseen_error(_: Request, __: Exception) -> Response:
+    """A fault of ours; Starlette raises it again for the log."""
+    return JSONResponse(error_json(GlyphError("the service failed on this request; its logs say why")), 500)

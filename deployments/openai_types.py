@@ -1,0 +1,180 @@
+"""What comes in: OpenAI's chat completions request, as far as we honour it.
+
+Nothing is ignored in silence. A field of OpenAI's that we don't honour may be there at a value that changes nothing
+(:data:`INERT`); at any other, and for any other field, :func:`parse_chat_request` raises an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import from_json
+
+from glyph_core.errors import InvalidRequestError
+
+INERT: Mapping[str, tuple[Any, ...]] = {
+    "audio": (),
+    "frequency_penalty": (0, 0.0),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "n": (1,),
+    "parallel_tool_calls": (True, False),
+    "prediction": (),
+    "presence_penalty": (0, 0.0),
+    "reasoning_effort": (),
+    "response_format": ({"type": "text"},),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+}
+INERT_IN_MESSAGE: Mapping[str, tuple[Any, ...]] = {
+    "annotations": ([],), "audio": (), "function_call": (), "name": (), "refusal": (), "tool_calls": ([],),
+}  # fmt: skip
+# They tell about the sender and never change an answer.
+LABELS = ("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user")
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FileContent(Wire):
+    """A document: a data URL or bare base64. Its type is told by its content."""
+
+    file_data: str = Field(repr=False)
+    filename: str | None = Field(None, max_length=1024)
+
+
+class ImageUrl(Wire):
+    url: str = Field(repr=False)
+    detail: Literal["auto"] | None = None
+
+
+class Part(Wire):
+    type: Literal["text", "file", "image_url"]
+    text: str | None = None
+    file: FileContent | None = None
+    image_url: ImageUrl | None = None
+
+    @model_validator(mode="after")
+    def _holds_what_its_type_says(self) -> Self:
+        given = [name for name in ("text", "file", "image_url") if getattr(self, name) is not None]
+        if given != [self.type]:
+            raise ValueError(f"a part of type {self.type!r} holds the field {self.type!r} and no other of its kind")
+        return self
+
+
+class ChatMessage(Wire):
+    """A turn. The thinking of earlier answers may be sent along, and is not shown to the model again."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: list[Part]
+    reasoning_content: str | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _text_is_one_part(cls, content: Any) -> Any:
+        return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+    @model_validator(mode="after")
+    def _documents_are_the_users(self) -> Self:
+        if self.role != "user" and any(part.type != "text" for part in self.content):
+            raise ValueError(f"only a user's message can hold documents; this one is the {self.role}'s")
+        return self
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+    include_obfuscation: Literal[False] | None = None
+
+
+class GlyphOptions(Wire):
+    """Our own extension of a request."""
+
+    preset: str | None = Field(None, description="a render preset; None: the service's")
+    render: dict[str, Any] = Field(default_factory=dict, description="fields of RenderConfig that differ from it")
+    progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")
+
+
+class ChatRequest(Wire):
+    model: str
+    messages: list[ChatMessage] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    stop: list[str] = Field(default_factory=list, max_length=16)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    glyph: GlyphOptions = Field(default_factory=GlyphOptions)
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop_is_a_list(cls, stop: Any) -> Any:
+        return [stop] if isinstance(stop, str) else stop or []
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequestError("stream_options goes with stream=true only", param="stream_options")
+        limits = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(limits) > 1:
+            raise InvalidRequestError(
+                f"max_tokens={self.max_tokens} and max_completion_tokens={self.max_completion_tokens} differ; they "
+                "mean the same, so send one of them",
+                param="max_tokens",
+            )
+        return self
+
+
+def parse_chat_request(body: bytes) -> ChatRequest:
+    """Raises InvalidRequestError that names the field at fault."""
+    try:
+        request = from_json(body)
+    except ValueError as error:
+        raise InvalidRequestError(f"the request body is no JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise InvalidRequestError("the request body must be a JSON object")
+    _drop_inert(request, INERT, "")
+    for label in LABELS:
+        request.pop(label, None)
+    messages = request.get("messages")
+    for index, message in enumerate(messages if isinstance(messages, list) else []):
+        if isinstance(message, dict):
+            _drop_inert(message, INERT_IN_MESSAGE, f"messages.{index}.")
+    try:
+        return ChatRequest.model_validate(request)
+    except ValidationError as error:
+        raise invalid_request(error) from error
+
+
+def invalid_request(error: ValidationError, within: str = "") -> InvalidRequestError:
+    """The first thing that is wrong, as our own error; ``within`` is the field whose contents were checked."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    param = ".".join(str(part) for part in (*within.split(), *first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return InvalidRequestError(f"{param} is not supported by this service; remove it", param=param)
+    return InvalidRequestError(f"{param}: {first['msg']}", param=param)
+
+
+def _drop_inert(fields: dict[str, Any], inert: Mapping[str, tuple[Any, ...]], prefix: str) -> None:
+    for name in inert.keys() & fields.keys():
+        value = fields.pop(name)
+        harmless = any(type(value) is type(allowed) and value == allowed for allowed in inert[name])
+        if value is not None and not harmless:
+            allowed = " or ".join(repr(value) for value in inert[name]) or "null"
+            raise InvalidRequestError(
+                f"{prefix}{name} is not supported by this service; remove it, or leave it at {allowed}",
+                param=f"{prefix}{name}",
+            )
