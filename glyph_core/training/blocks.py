@@ -1,0 +1,239 @@
+"""What documents are built of: lines of a form, paragraphs of prose, tables and lists. Each writes into a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from glyph_core.training.documents import Draft
+from glyph_core.training.facts import Fact, FieldOfInterest, QuestionKind, by_key, by_key_of_several, in_people_words
+from glyph_core.training.material import Material
+from glyph_core.training.relations import Relation
+from glyph_core.training.similar import one_letter_off, similar_key, similar_name
+from glyph_core.training.values import COMMON, make_value
+
+Block = Callable[[Draft], None]
+
+_SEPARATORS = (": ",) * 10 + (" = ", " - ", ":  ", " | ", "\t", ": ")
+_BULLETS = ("",) * 16 + ("- ", "* ", "• ")
+_NUMBERED = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
+
+
+def kind_of_value(value_kind: str) -> QuestionKind:
+    return QuestionKind.IDENTIFIER if value_kind == "identifier" else QuestionKind.KEY_VALUE
+
+
+def invented_key(material: Material) -> str:
+    """A key of words that no field is named by."""
+    way = material.random.random()
+    if way < 0.25:
+        return material.word().capitalize()
+    if way < 0.55:
+        return f"{material.word()} {material.word()}".title()
+    if way < 0.65:
+        return material.word()
+    if way < 0.75:
+        return f"{material.pick(('Room', 'Unit', 'Box', 'Item', 'Lot', 'Line', 'Section'))} {material.digits(1, 3)}"
+    tails = ("Number", "Date", "Name", "Code", "Amount", "ID", "Type", "Address", "Office", "Rate", "Limit", "Owner")
+    return f"{material.word().capitalize()} {material.pick(tails)}"
+
+
+def form_line(draft: Draft) -> None:
+    """``Governing Law: State of New York``"""
+    chosen = draft.new_field() if draft.material.chance(0.5) else None
+    if chosen:
+        labelled_line(draft, chosen)
+        return
+    material = draft.material
+    key = invented_key(material)
+    if not draft.new_key(key):
+        return
+    kind = material.pick(COMMON)
+    value = make_value(material, kind)
+    if draft.write(f"{material.pick(_BULLETS)}{key}{material.pick(_SEPARATORS)}{value}"):
+        draft.add(kind_of_value(kind), by_key(key), value)
+
+
+def labelled_line(draft: Draft, chosen: FieldOfInterest) -> None:
+    """A line for a field of interest; asked for by its label or in people's words."""
+    material = draft.material
+    label = material.pick(chosen.labels)
+    if not draft.new_key(label):
+        return
+    value = make_value(material, chosen.value)
+    if draft.write(f"{material.pick(_BULLETS)}{label}{material.pick(_SEPARATORS)}{value}"):
+        draft.add(kind_of_value(chosen.value), by_key(label), value)
+        ask = in_people_words(chosen, draft.noun)
+        draft.add(QuestionKind.PEOPLE, ask, value)
+        draft.add(QuestionKind.PEOPLE, ask, value)  # as often again: this is how people ask
+
+
+def similar_lines(draft: Draft) -> None:
+    """Keys that differ by little, each with a value of its own, of the same kind."""
+    material = draft.material
+    base = invented_key(material) if material.chance(0.5) else material.name()
+    make = similar_key if " " in base or material.chance(0.5) else similar_name
+    keys = [base, *(make(material, base) for _ in range(material.number(1, 4)))]
+    kind = material.pick(COMMON)
+    separator = material.pick(_SEPARATORS)
+    for key in material.random.sample(keys, len(keys)):
+        value = make_value(material, kind)
+        if draft.room and draft.new_key(key) and draft.write(f"{key}{separator}{value}"):
+            draft.add(QuestionKind.NEAR_DUPLICATE, by_key(key), value)
+
+
+def repeated_lines(draft: Draft) -> None:
+    """One key with several values, on lines of its own or not; the answer names all, in the page's order."""
+    material = draft.material
+    key = invented_key(material)
+    kind = material.pick(("number", "code", "date", "money", "person", "word", "words", "place", "phone", "time"))
+    values = [make_value(material, kind) for _ in range(material.number(2, 4))]
+    answer = "; ".join(values)
+    if len(set(values)) < len(values) or len(answer) > 80 or draft.room < 2 * len(values) or not draft.new_key(key):
+        return
+    separator = material.pick(_SEPARATORS)
+    for value in values:
+        draft.write(f"{key}{separator}{value}")
+        if material.chance(0.25):
+            form_line(draft)
+    draft.add(QuestionKind.SEVERAL, by_key_of_several(key), answer)
+
+
+def paragraph(draft: Draft) -> None:
+    """Prose, real or nonsense, with statements among its sentences."""
+    material = draft.material
+    lines = min(draft.room, material.number(1, 9))
+    budget = int(lines * draft.columns * 0.9) - 4
+    density = material.pick((0.1, 0.2, 0.4, 0.7))
+    filler = _filler(material)
+    planned = _planned_statements(draft)
+    sentences: list[str] = []
+    facts: list[Fact] = []
+    length = 0
+    while True:
+        sentence, fact = (planned(draft) if material.chance(density) else None) or (filler(), None)
+        if length + len(sentence) > budget:
+            break
+        sentences.append(sentence)
+        length += len(sentence) + 1
+        if fact:
+            facts.append(fact)
+    text = " ".join(sentences) if sentences else filler()[: max(8, budget)].rsplit(" ", 1)[0]
+    if draft.write(text):
+        draft.paragraphs.append(text)
+        draft.facts += facts
+
+
+def _filler(material: Material) -> Callable[[], str]:
+    if material.chance(0.4):
+        return material.nonsense
+    pending: list[str] = []
+
+    def next_sentence() -> str:
+        if not pending:
+            pending.extend(reversed(material.paragraph().replace(". ", ".\n").split("\n")))
+        return pending.pop()
+
+    return next_sentence
+
+
+Planned = Callable[[Draft], tuple[str, Fact] | None]
+
+
+def _planned_statements(draft: Draft) -> Planned:
+    """Statements of all sorts, or at times of one sort, about names that look alike."""
+    material, narrator = draft.material, draft.narrator
+    if material.chance(0.3):
+        relation, attribute = narrator.relation(), narrator.attribute()
+        base = narrator.entity(relation.about)
+        alike = relation.about == "person" and material.chance(0.7)
+
+        def same_sort(draft: Draft) -> tuple[str, Fact] | None:
+            if alike and base.lower() in draft.entities:
+                return _state(draft, relation, attribute, similar_name(material, base))
+            return _state(draft, relation, attribute, base if alike else narrator.entity(relation.about))
+
+        return same_sort
+
+    def any_sort(draft: Draft) -> tuple[str, Fact] | None:
+        if material.chance(0.3):
+            return _field_statement(draft)
+        relation = narrator.relation()
+        return _state(draft, relation, narrator.attribute(), narrator.entity(relation.about))
+
+    return any_sort
+
+
+def _state(draft: Draft, relation: Relation, attribute: str, entity: str) -> tuple[str, Fact] | None:
+    words = entity.lower().split(" ")
+    near = any(word in other.split(" ") for other in draft.entities for word in words if len(word) > 3)
+    if not draft.new_entity(entity):
+        return None
+    draft.relations.append((relation, attribute, entity))
+    statement = draft.narrator.state(relation, attribute, entity)
+    kind = QuestionKind.NEAR_DUPLICATE if near else QuestionKind.NEEDLE
+    return statement.sentence, Fact(kind, lambda material: material.pick(statement.asks), statement.value)
+
+
+def _field_statement(draft: Draft) -> tuple[str, Fact] | None:
+    chosen = draft.new_field()
+    if chosen is None:
+        return None
+    value = make_value(draft.material, chosen.value)
+    sentence = draft.material.pick(chosen.says).format(v=value, doc=draft.noun)
+    return sentence, Fact(QuestionKind.PEOPLE, in_people_words(chosen, draft.noun), value)
+
+
+def bullet_list(draft: Draft) -> None:
+    """A titled list, asked for by number or whole."""
+    material = draft.material
+    kind = material.pick(("word", "words", "person", "organisation", "code", "place", "mixed", "quantity"))
+    items = [make_value(material, kind) for _ in range(material.number(2, 8))]
+    title = invented_key(material)
+    if len(set(items)) < len(items) or draft.room < len(items) + 1 or not draft.new_key(title):
+        return
+    numbered = material.chance(0.6)
+    mark = material.pick(("{n}. ", "{n}) ", "({n}) ")) if numbered else material.pick(("- ", "* ", "• ", "– "))
+    draft.write(f"{title}:")
+    for number, item in enumerate(items, 1):
+        draft.write(mark.format(n=number) + item)
+    if numbered:
+        for number, item in enumerate(items, 1):
+            draft.add(QuestionKind.LIST, _by_number(title, number), item)
+    whole = "; ".join(items)
+    if len(whole) <= 80:
+        ask = _listed(title)
+        draft.add(QuestionKind.LIST, ask, whole)
+
+
+def _by_number(title: str, number: int) -> Callable[[Material], str]:
+    frames = ("What is number {n} of {t}?", "Which {t} is number {n}?", "{t}, item {n}?", "What stands at {n} under {t}?")
+    return lambda material: material.pick(frames).format(n=number, t=title)
+
+
+def _listed(title: str) -> Callable[[Material], str]:
+    frames = ("What is listed under {t}?", "List the {t}.", "Which items are under {t}?", "What are the {t}?")
+    return lambda material: material.pick(frames).format(t=title)
+
+
+def heading(draft: Draft) -> None:
+    material = draft.material
+    text = f"{material.word()} {material.word()}".title()
+    way = material.number(0, 3)
+    if way == 0:
+        text = text.upper()
+    elif way == 1:
+        text = f"{material.pick(_NUMBERED)}. {text}"
+    elif way == 2 and draft.lines:
+        draft.write("")
+    draft.write(text)
+
+
+def similar_codes(draft: Draft) -> None:
+    """Identifiers that share most of their characters, each under its own key."""
+    material = draft.material
+    base = make_value(material, "identifier")
+    values = [base, *(one_letter_off(material, base) for _ in range(material.number(1, 2)))]
+    for value in values:
+        key = invented_key(material)
+        if len(value) > 7 and draft.new_key(key) and draft.write(f"{key}: {value}"):
+            draft.add(QuestionKind.IDENTIFIER, by_key(key), value)
