@@ -38,6 +38,12 @@ class EndpointSettings(Config):
     dashboard_port: int | None = Field(None, ge=1, le=65535, description="None: 8265, or the next that is free")
     app: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches it, whatever addresses it listens on."""
+        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.host, self.host)
+        return f"http://{name}:{self.port}"
+
 
 class EndpointUrls(Config):
     """Where a ready endpoint is found."""
@@ -87,6 +93,7 @@ class Endpoint:
         if settings.dashboard_port is not None:
             check_port_is_free("127.0.0.1", settings.dashboard_port)
         self._process, self._lifeline, self._events = _spawn(module)
+        self._is_ready = False
         with suppress(BrokenPipeError):  # it has ended already: wait_ready says so
             self._lifeline.write(settings.model_dump_json() + "\n")
             self._lifeline.flush()
@@ -101,6 +108,7 @@ class Endpoint:
                 case {"phase": str(phase)}:
                     on_phase(phase)
                 case {"ready": dict(urls)}:
+                    self._is_ready = True
                     return EndpointUrls.model_validate(urls)
                 case {"error": str(message)}:
                     raise ConfigError(message)
@@ -111,11 +119,14 @@ class Endpoint:
         raise StageError(f"the endpoint ended by itself with status {self._process.wait()}; its logs say why")
 
     def stop(self) -> None:
-        """Ends the child and all that it started: gracefully, until its time is up or somebody asks a second time."""
+        """Ends the child and all that it started.
+
+        One that serves may finish what it is at, until its time is up or somebody asks a second time.
+        """
         with suppress(BrokenPipeError):  # it has ended already
             self._lifeline.close()
         try:
-            self._process.wait(STOP_GRACE_S)
+            self._process.wait(STOP_GRACE_S if self._is_ready else 0)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
             self._process.wait()

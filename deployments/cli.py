@@ -1,0 +1,111 @@
+"""The ``glyph`` command. Each command only reads its arguments here; what it does stands in a module of its own,
+imported when it runs, so that ``glyph --help`` loads neither torch nor Ray.
+
+Exit status: 0, 1 for a failure (one sentence on stderr says which), 2 for wrong usage, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_warnings
+from glyph_core.config import PRESETS, SamplingConfig
+
+app = typer.Typer(
+    name="glyph",
+    help="Ask questions about documents through their page images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="text, Markdown, PNG or JPEG")]
+MODEL_HELP = "glyph-mini, a checkpoint folder, or a hub id such as zai-org/Glyph"
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+
+
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
+    return name
+
+
+Preset = Annotated[
+    str | None,
+    typer.Option(parser=_preset, metavar="|".join(PRESETS), help="how pages are drawn; else as the model expects"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
+
+
+@app.command()
+def render(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="folder for the page images; made where it is not there")],
+    model: Model = "glyph-mini",
+    preset: Preset = None,
+    json: Json = False,
+) -> None:
+    """Draw documents as the page images that the model would see, one PNG a page."""
+    with errors_reported(as_json=json):
+        from deployments.cli_render import render_files
+
+        with ProgressBars() as bars:
+            report = render_files(files, out, model, preset, lambda done, of: bars.update("pages", done, of))
+        print_warnings(report.warnings)
+        if json:
+            print_json(report.as_json())
+        else:
+            print_lines(report.as_lines())
+
+
+@app.command()
+def ask(
+    files: Files,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out")],
+    url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"{MODEL_HELP}; with --url, the model to ask  [default: glyph-mini]")
+    ] = None,
+    preset: Preset = None,
+    system: Annotated[str | None, typer.Option(help="a system message, which stands before the documents")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="the answer's length at most")] = 256,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="0 takes the likeliest token each time")] = 0.0,
+    top_p: Annotated[float, typer.Option(max=1)] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="the same seed draws the same answer")] = None,
+    json: Json = False,
+) -> None:
+    """Ask a question about documents, in this process or at an endpoint."""
+    with errors_reported(as_json=json):
+        from deployments.cli_ask import Question, ask_endpoint, ask_in_process, read_sources, show
+
+        sampling = SamplingConfig(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+        asked = Question(read_sources(files), question, system, sampling, preset)
+        show(ask_endpoint(asked, url, model) if url else ask_in_process(asked, model or "glyph-mini"), as_json=json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 7860]")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}  [default: glyph-mini]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML: the app's arguments, or a file for `serve deploy`; options go before it")
+    ] = None,
+    dashboard_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="of Ray's dashboard  [default: 8265, or the next free]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Serve the OpenAI-compatible endpoint on this machine until Ctrl-C."""
+    with errors_reported(as_json=json):
+        from deployments.cli_serve import endpoint_settings, serve_until_stopped
+
+        settings = endpoint_settings(config, host=host, port=port, dashboard_port=dashboard_port, model=model)
+        serve_until_stopped(settings, lambda urls: (print_json if json else print_lines)(urls.model_dump()))
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,218 @@
+"""``glyph ask``: one question about documents, in this process or at an endpoint, with the same events and result."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
+from deployments.openai_answers import Json, glyph_json, usage_json
+from glyph_core.config import PRESETS, SamplingConfig
+from glyph_core.documents.source import read_source
+from glyph_core.errors import GlyphError, StageError
+from glyph_core.types import Answer, DocumentSource, Progress, TextDelta
+
+CONNECT_TIMEOUT_S = 10.0  # an answer itself may take as long as it takes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    documents: tuple[DocumentSource, ...]
+    text: str
+    system: str | None
+    sampling: SamplingConfig
+    preset: str | None  # None: what the model was made for
+
+
+@dataclass(frozen=True, slots=True)
+class AskResult:
+    """What ``--json`` prints; ``usage`` and ``glyph`` are the HTTP API's."""
+
+    answer: str
+    reasoning: str
+    finish_reason: str
+    model: str
+    usage: Json
+    glyph: Json
+
+    def as_json(self) -> Json:
+        return asdict(self)
+
+    def as_lines(self) -> dict[str, str]:
+        counts, ms = self.usage["prompt_tokens_details"], self.glyph["timings"]
+        about = "about " if counts["estimated"] else ""
+        return {
+            "pages": f"{self.glyph['pages']} as {counts['visual_tokens']:,} visual tokens for {about}"
+            f"{counts['text_tokens_equivalent']:,} of text, {self.glyph['compression_ratio']:.2f}× compression",
+            "timings": f"render {ms['render_ms']:.0f} ms, encode {ms['encode_ms']:.0f} ms, prefill "
+            f"{ms['prefill_ms']:.0f} ms; first token after {ms['ttft_ms']:.0f} ms, all after {ms['e2e_ms']:.0f} ms",
+        }
+
+
+AskEvent = Progress | TextDelta | AskResult
+
+
+def read_sources(files: Sequence[Path]) -> tuple[DocumentSource, ...]:
+    """Raises InvalidRequestError for a file that cannot be read."""
+    return tuple(read_source(path) for path in files)
+
+
+def show(events: Iterable[AskEvent], *, as_json: bool) -> None:
+    """Shows the answer as it comes, on stdout, or only the whole result as JSON; everything else on stderr."""
+    shown = ""
+    with ProgressBars() as bars:
+        for event in events:
+            match event:
+                case Progress():
+                    bars.update("pages rendered", event.num_pages_rendered, event.num_pages)
+                    bars.update("pages encoded", event.num_pages_encoded, event.num_pages)
+                case TextDelta(text, is_reasoning=False) if not as_json:
+                    bars.stop()
+                    print_text(text)
+                    shown += text
+                case AskResult():
+                    bars.stop()
+                    _show_result(event, shown, as_json=as_json)
+
+
+def _show_result(result: AskResult, shown: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_text(result.answer.removeprefix(shown) + "\n")  # read in several windows, it comes whole
+        print_notes(result.as_lines())
+    print_warnings(result.glyph["warnings"])
+
+
+def ask_in_process(question: Question, model: str) -> Iterator[AskEvent]:
+    """Raises ModelError, and an InvalidInputError for what cannot be read or asked."""
+    from glyph_core.answering.request import AnswerRequest
+    from glyph_core.pipeline import Pipeline
+
+    pipeline = Pipeline.from_pretrained(model)
+    request = AnswerRequest.about(
+        question.documents,
+        question.text,
+        system=question.system,
+        sampling=question.sampling,
+        render=PRESETS[question.preset] if question.preset else None,
+    )
+    for event in pipeline.stream(request):
+        yield _result(event, pipeline.reader.checkpoint.name) if isinstance(event, Answer) else event
+
+
+def _result(answer: Answer, model: str) -> AskResult:
+    return AskResult(
+        answer.text, answer.reasoning, answer.finish_reason, model, usage_json(answer.usage), glyph_json(answer)
+    )
+
+
+def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[AskEvent]:
+    """``url`` is an endpoint's root, with or without /v1; ``model`` None asks the one that it serves.
+
+    Raises the endpoint's own error, and StageError where it is out of reach or breaks off.
+    """
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    base_url = f"{url.rstrip('/').removesuffix('/v1')}/v1"
+    try:
+        with httpx.Client(base_url=base_url, timeout=timeout) as client:
+            body = request_json(question, model or _served_model(client))
+            with client.stream("POST", "/chat/completions", json=body) as response:
+                _raise_for_error(response)
+                yield from _events(response.iter_lines())
+    except httpx.HTTPError as error:
+        raise StageError(f"no answer from {base_url}: {error}; is `glyph serve` running there?") from error
+
+
+def request_json(question: Question, model: str) -> Json:
+    """The request in OpenAI's form; ``glyph`` is our extension of it."""
+    files = [
+        {"type": "file", "file": {"filename": source.name, "file_data": base64.b64encode(source.content).decode()}}
+        for source in question.documents
+    ]
+    system = [{"role": "system", "content": question.system}] if question.system else []
+    sampling = question.sampling.model_dump(exclude_defaults=True, exclude={"ignore_eos"})
+    return {
+        "model": model,
+        "messages": [*system, {"role": "user", "content": [*files, {"type": "text", "text": question.text}]}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": question.sampling.max_tokens,
+        **sampling,
+        "glyph": {"progress": True} | ({"preset": question.preset} if question.preset else {}),
+    }
+
+
+def _served_model(client: httpx.Client) -> str:
+    response = client.get("/models")
+    _raise_for_error(response)
+    return str(response.json()["data"][0]["id"])
+
+
+def _events(lines: Iterator[str]) -> Iterator[AskEvent]:
+    """The stream's chunks as events; the result comes last, made of what the chunks said."""
+    texts: dict[bool, list[str]] = {True: [], False: []}  # by is_reasoning
+    told: dict[str, Any] = {}
+    for line in lines:
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            continue
+        chunk = json.loads(line.removeprefix("data: "))
+        if "error" in chunk:
+            raise error_of(chunk["error"])
+        for event in _events_of(chunk, told):
+            if isinstance(event, TextDelta):
+                texts[event.is_reasoning].append(event.text)
+            yield event
+    if missing := {"finish_reason", "model", "usage", "glyph"} - told.keys():
+        raise StageError(f"the endpoint broke off: its stream ended without {', '.join(sorted(missing))}")
+    yield AskResult(answer="".join(texts[False]), reasoning="".join(texts[True]), **told)
+
+
+def _events_of(chunk: Json, told: dict[str, Any]) -> Iterator[Progress | TextDelta]:
+    told["model"] = chunk["model"]
+    if chunk.get("usage"):
+        told["usage"] = chunk["usage"]
+    match chunk.get("glyph"):
+        case {"progress": dict(progress)}:
+            yield Progress(
+                num_pages=progress["pages"],
+                num_pages_rendered=progress["pages_rendered"],
+                num_pages_encoded=progress["pages_encoded"],
+                num_tokens=progress["completion_tokens"],
+            )
+        case dict(glyph):
+            told["glyph"] = glyph
+    for choice in chunk["choices"]:
+        if choice["finish_reason"]:
+            told["finish_reason"] = choice["finish_reason"]
+        for name, is_reasoning in (("reasoning_content", True), ("content", False)):
+            if text := choice["delta"].get(name):
+                yield TextDelta(text, is_reasoning)
+
+
+def _raise_for_error(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    response.read()
+    try:
+        raise error_of(response.json()["error"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
+        ) from error
+
+
+def error_of(error: Json) -> GlyphError:
+    """The error of our tree that an endpoint's error object stands for."""
+    return _class_of(str(error.get("code")))(str(error["message"]), param=error.get("param"))
+
+
+def _class_of(code: str, root: type[GlyphError] = GlyphError) -> type[GlyphError]:
+    found = [_class_of(code, child) for child in root.__subclasses__()]
+    return next((error for error in found if error.code == code), root)

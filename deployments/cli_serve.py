@@ -1,0 +1,85 @@
+"""``glyph serve``: the endpoint in the foreground, until somebody stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployments.cli_console import ProgressBars, stderr_console
+from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
+from glyph_core.errors import ConfigError
+
+IMPORT_PATH = "deployments.app:build_app"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+# Of Serve's configuration file: what `glyph serve` honours, and what means nothing on one machine.
+SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location"})
+APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
+
+
+def endpoint_settings(
+    config: Path | None, *, host: str | None, port: int | None, dashboard_port: int | None, model: str | None
+) -> EndpointSettings:
+    """The file's settings, where there is one, and over them what the command line says.
+
+    The file is either one for ``serve deploy`` or just the application's arguments. Raises ConfigError.
+    """
+    http, app = read_config(config) if config else ({}, {})
+    if model:
+        app["model"] = {**app.get("model", {}), "model": model}
+    given = {"host": host, "port": port, "dashboard_port": dashboard_port}
+    http |= {name: value for name, value in given.items() if value is not None}
+    return EndpointSettings.model_validate({**http, "app": app})
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """HTTP options and the application's arguments. Raises ConfigError for what ``glyph serve`` would not honour."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} holds no mapping of settings")
+    if "applications" not in config:
+        return {}, config
+    _refuse_others(config, SERVE_KEYS, path)
+    match config["applications"]:
+        case [{"import_path": str(import_path)} as application] if import_path == IMPORT_PATH:
+            _refuse_others(application, APPLICATION_KEYS, path)
+            return dict(config.get("http_options") or {}), dict(application.get("args") or {})
+        case _:
+            raise ConfigError(f"{path} must hold one application, whose import_path is {IMPORT_PATH}")
+
+
+def _refuse_others(mapping: dict[str, Any], honoured: frozenset[str], path: Path) -> None:
+    for key in mapping.keys() - honoured:
+        raise ConfigError(f"{key!r} in {path} is honoured by `serve deploy`, not by `glyph serve`; remove it here")
+
+
+@contextmanager
+def running_endpoint(settings: EndpointSettings) -> Iterator[tuple[Endpoint, EndpointUrls]]:
+    """An endpoint that answers; when the block ends, whatever ends it, nothing of it is left."""
+    with Endpoint(settings) as endpoint:
+        with ProgressBars() as bars:
+            urls = endpoint.wait_ready(bars.say)
+        yield endpoint, urls
+
+
+def serve_until_stopped(settings: EndpointSettings, on_ready: Callable[[EndpointUrls], None]) -> None:
+    """Returns after Ctrl-C or SIGTERM. Raises ConfigError when it cannot start, StageError when it ends by itself."""
+    if settings.host not in LOOPBACK_HOSTS:
+        stderr_console().print(
+            f"warning: listening on {settings.host}: whoever reaches this machine can ask, for there is no access "
+            "control yet",
+            style="yellow",
+        )
+    with stop_signals_interrupt():
+        try:
+            with running_endpoint(settings) as (endpoint, urls):
+                on_ready(urls)
+                endpoint.wait()
+        except KeyboardInterrupt:
+            return  # asked for, and all is stopped

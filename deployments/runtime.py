@@ -1,0 +1,185 @@
+"""The served endpoint from inside: starts Ray and the app, says how far it is, and stops when its lifeline closes.
+
+Run by :class:`deployments.endpoint.Endpoint` as ``python -m deployments.runtime EVENTS_FD``. The settings come as the
+first line of standard input, which is the lifeline; events leave as JSON lines: ``{"phase": text}`` any number of
+times, then ``{"ready": urls}`` or ``{"error": message}``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import httpx
+import ray
+from pydantic import ValidationError
+from ray import serve
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
+
+from deployments.app import AppArgs, build_app
+from deployments.endpoint import EndpointSettings, EndpointUrls
+from deployments.session import end_session
+from glyph_core.errors import ConfigError, GlyphError
+from glyph_core.model.checkpoint import resolve_checkpoint
+
+APP_NAME = "glyph"
+MIN_CPUS = 2  # of Ray's bookkeeping: the stages' shares sum to more than one
+OBJECT_STORE_BYTES = 1024**3  # what is on its way between the stages; credits bound it, and what is more goes to disk
+WARM_UP_TIMEOUT_S = 600.0
+POLL_S = 0.1
+RAISED = re.compile(r"^[\w.]*(?:Error|Exception): (\S.*)$", re.MULTILINE)
+
+OnPhase = Callable[[str], None]
+
+
+def main() -> None:
+    events = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    os.set_inheritable(events.fileno(), False)  # Ray's processes would hold it open after us
+    settings = EndpointSettings.model_validate_json(sys.stdin.readline())
+    lifeline = Lifeline(sys.stdin)
+    try:
+        urls = start(settings, lambda phase: _send(events, phase=phase))
+        lifeline.stay_until_closed(lambda: _send(events, ready=urls.model_dump()))
+        serve.delete(APP_NAME)  # lets the replicas finish what they are at
+    except GlyphError as error:
+        _send(events, error=error.message)
+        sys.exit(1)
+    finally:
+        ray.shutdown()
+        end_session(os.getpid())
+
+
+class Lifeline:
+    """Watches a stream that our parent holds open, also while the main thread is busy in Ray.
+
+    Before :meth:`stay_until_closed` is called its closing ends this process at once: Ray's start cannot be
+    interrupted, and nobody is being served yet.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._closed = threading.Event()
+        self._is_staying = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._watch, daemon=True, name="lifeline").start()
+
+    def stay_until_closed(self, on_staying: Callable[[], None]) -> None:
+        with self._lock:
+            self._is_staying = True
+        on_staying()
+        self._closed.wait()
+
+    def _watch(self) -> None:
+        self._stream.read()
+        with self._lock:
+            if not self._is_staying:
+                end_session(os.getpid())
+                os._exit(1)
+        self._closed.set()
+
+
+def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
+    """Starts everything and waits until the whole chain has answered.
+
+    Raises ConfigError for settings that cannot work and ModelError for a model that is not there.
+    """
+    args = app_args(settings.app)
+    on_phase("looking for the model")
+    resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
+    on_phase("starting Ray")
+    context = ray.init(
+        address="local",
+        num_cpus=max(MIN_CPUS, os.cpu_count() or 1),
+        include_dashboard=True,
+        dashboard_port=settings.dashboard_port,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    check_room(args, ray.cluster_resources())
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
+    target = serve.RunTarget(build_app(args), name=APP_NAME, route_prefix="/")
+    serve.run_many([target], wait_for_applications_running=False)
+    wait_running(on_phase)
+    url = settings.local_url
+    on_phase("warming up")
+    wait_healthy(f"{url}/healthz")
+    return EndpointUrls(
+        api=f"{url}/v1",
+        dashboard=f"http://{context.dashboard_url}",
+        logs=os.path.join(context.address_info["session_dir"], "logs", "serve"),
+    )
+
+
+def app_args(values: dict[str, Any]) -> AppArgs:
+    """Raises ConfigError naming the first field at fault."""
+    try:
+        return AppArgs.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def check_room(args: AppArgs, resources: Mapping[str, float]) -> None:
+    """Raises ConfigError where the replicas ask for more than ``resources``: they would wait for it for ever."""
+    num_renderers = args.renderers.min_replicas
+    need = {
+        "CPU": sum(replica.num_cpus for replica in (args.encoder, args.decoder, args.gateway))
+        + num_renderers * args.renderers.num_cpus,
+        "GPU": sum(replica.num_gpus for replica in (args.encoder, args.decoder, args.gateway)),
+    }
+    for name, amount in need.items():
+        if amount > (there := resources.get(name, 0.0)):
+            raise ConfigError(
+                f"the replicas take {amount:g} {name} together and this machine has {there:g}; lower their "
+                f"num_{name.lower()}s, or start the endpoint on another machine"
+            )
+
+
+def wait_running(on_phase: OnPhase) -> None:
+    """Raises ConfigError with the cause when a deployment fails."""
+    told = ""
+    while (app := serve.status().applications[APP_NAME]).status != ApplicationStatus.RUNNING:
+        if app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+            raise ConfigError(failure_of(app))
+        waiting = [name for name, deployment in app.deployments.items() if deployment.status != "HEALTHY"]
+        phase = f"starting {', '.join(waiting)}"
+        if waiting and phase != told:
+            on_phase(told := phase)
+        time.sleep(POLL_S)
+
+
+def failure_of(app: ApplicationStatusOverview) -> str:
+    """The innermost error's own message, out of Serve's wrappings of tracebacks."""
+    for name, deployment in app.deployments.items():
+        if raised := RAISED.findall(deployment.message):
+            return f"the {name} did not start: {raised[-1]}"
+    return str(app.message)
+
+
+def wait_healthy(url: str) -> None:
+    """Until the warm-up request went through the whole chain. Raises ConfigError when that takes too long."""
+    deadline = time.monotonic() + WARM_UP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        response = httpx.get(url, timeout=WARM_UP_TIMEOUT_S, trust_env=False)
+        if response.is_success:
+            return
+        time.sleep(POLL_S)
+    raise ConfigError(f"the warm-up request was not answered within {WARM_UP_TIMEOUT_S:.0f} s: {response.text}")
+
+
+def _send(events: TextIO, **event: Any) -> None:
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+if __name__ == "__main__":
+    main()
