@@ -106,6 +106,11 @@ class BlockManager:
         sequence.block_table.clear()
         sequence.num_computed_tokens = 0
 
+    def give_up_last_block(self, sequence: Sequence) -> None:
+        """Takes the last block from a waiting sequence, which holds cached blocks only."""
+        self._release(sequence.block_table.pop())
+        sequence.num_computed_tokens = len(sequence.block_table) * self.block_size
+
     def check_integrity(self, sequences: Iterable[Sequence]) -> None:
         """Checks the books against the tables of all living ``sequences``; raises StageError saying what is wrong."""
         sequences = list(sequences)

@@ -9,8 +9,9 @@ Policy, in this order:
    so that two half-done prefills never wait for each other's blocks; the first that finds no room keeps later ones out.
 
 When blocks run out, free cached blocks are evicted first; then waiting sequences give up what the prefix cache gave
-them, the newest first; then the newest running sequence is preempted and later computed again. The oldest running
-sequence is therefore never preempted by another, and any sequence fits the empty pool, so everything ends.
+them, the newest first, block by block from the end; then the newest running sequence is preempted, to be computed again
+later. The oldest running sequence is therefore never preempted by another, and any sequence fits the empty pool, so
+everything ends.
 
 A sequence whose next block is being computed in the same step by another sits the step out and then takes that block
 from the cache: many questions about one document prefill it once, even when they come together.
@@ -100,7 +101,7 @@ class Scheduler:
         chunks: list[Chunk] = []
         in_progress: set[bytes] = set()  # hashes of the blocks that the chunks so far will fill
         for sequence in (*self.running, *self.waiting):
-            if budget == 0:
+            if budget < (self.blocks.block_size if chunks else 1):  # less than a block only where it is all there is
                 break
             stop = self._chunk_stop(sequence, budget)
             if sequence.is_decoding or stop <= sequence.num_computed_tokens:
@@ -150,7 +151,7 @@ class Scheduler:
         if not self._has_room(sequence):
             return False
         while not self.blocks.can_allocate(sequence):
-            self._give_up_prefix(self._holders(sequence)[-1])
+            self._give_up_block(self._holders(sequence)[-1])
         self.blocks.allocate(sequence)
         self._move(sequence, SequenceStatus.RUNNING)
         return True
@@ -159,7 +160,7 @@ class Scheduler:
         """Makes room for the newest token of a running sequence; False if that took the sequence's own blocks."""
         while not self.blocks.can_allocate(sequence):
             if holders := self._holders(sequence):
-                self._give_up_prefix(holders[-1])
+                self._give_up_block(holders[-1])
                 continue
             victim = self.running[-1]
             self._preempt(victim)
@@ -168,10 +169,9 @@ class Scheduler:
         self.blocks.allocate(sequence)
         return True
 
-    def _give_up_prefix(self, sequence: Sequence) -> None:
-        self.blocks.free(sequence)
-        if sequence.num_preemptions == 0:
-            sequence.num_cached_tokens = 0
+    def _give_up_block(self, sequence: Sequence) -> None:
+        self.blocks.give_up_last_block(sequence)
+        sequence.num_cached_tokens = min(sequence.num_cached_tokens, sequence.num_computed_tokens)
 
     def _preempt(self, sequence: Sequence) -> None:
         self.blocks.free(sequence)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Glm4vForConditionalGeneration
 
 from glyph_core.config import EngineConfig
 from glyph_core.engine.engine import Engine
@@ -44,6 +45,14 @@ def text_model(tiny_folder: Path) -> TextModel:
 
 
 @pytest.fixture(scope="session")
+def whole_model(tiny_folder: Path) -> Glm4vForConditionalGeneration:
+    """The tiny checkpoint as transformers runs it."""
+    model = Glm4vForConditionalGeneration.from_pretrained(tiny_folder, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    return model
+
+
+@pytest.fixture(scope="session")
 def tiny_case(tiny_folder: Path) -> CaseFactory:
     """``tiny_case(sizes, seed, question)``: a request to the tiny checkpoint, and transformers' greedy answer to it."""
     family = family_of(resolve_checkpoint(str(tiny_folder)))
@@ -61,6 +70,7 @@ def tiny_case(tiny_folder: Path) -> CaseFactory:
             prompt=place_pages(family, one_a_page, plans),
             features=features,
             expected=hf_generate(tiny_folder, pages, question, NUM_TOKENS),
+            hf_inputs=inputs,
         )
 
     return make

@@ -11,6 +11,7 @@ from glyph_core.config import SamplingConfig
 from glyph_core.engine.engine import Engine, TokenOutput
 from glyph_core.types import PagePlacement, PagePlan, Prompt, digest_of
 
+Parts = tuple[str | tuple[int, ...], ...]  # of a prompt: pages and runs of tokens
 GREEDY = SamplingConfig(max_tokens=32, ignore_eos=True)
 
 
@@ -22,6 +23,7 @@ class Case:
     features: Sequence[torch.Tensor] = ()  # one a page
     expected: Sequence[int] = ()  # ids under greedy decoding
     sampling: SamplingConfig = field(default=GREEDY)
+    hf_inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)  # what transformers takes for the same
 
 
 def feed_wanted(engine: Engine, request_id: str, case: Case) -> None:
@@ -48,7 +50,7 @@ def token_ids(outputs: Sequence[TokenOutput]) -> list[int]:
     return [output.token_id for output in outputs]
 
 
-def prompt_of(*parts: str | Sequence[int], placeholder: int = 0) -> Prompt:
+def prompt_of(*parts: str | tuple[int, ...], placeholder: int = 0) -> Prompt:
     """A prompt of token runs and pages; a page is given by its digest, and has 2×3 visual tokens."""
     ids: list[int] = []
     pages: list[PagePlacement] = []
