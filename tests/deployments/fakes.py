@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Generator
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
+import numpy as np
+import torch
 from ray.exceptions import ActorDiedError
 
-from deployments.protocol import DocumentRef, RangeRequest
-from glyph_core.config import PRESETS
-from glyph_core.types import digest_of
+from deployments.decoder import Decoder, LoadedDecoder
+from deployments.encoder import Encoder, LoadedEncoder
+from deployments.protocol import DocumentRef, RangeRequest, ServedRequest, StageReport
+from deployments.renderer import LoadedRenderer, Renderer
+from glyph_core.answering.reader import Reader
+from glyph_core.answering.request import new_request_id
+from glyph_core.config import PRESETS, CreditConfig, LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.engine.engine import EngineStats, TokenOutput
+from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.token_counter import TokenCounter
+from glyph_core.types import DocumentPlan, DocumentSource, Message, Page, PageFeatures, PagePlan, Prompt, digest_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ class LocalMethod:
 
     def remote(self, *args: Any) -> LocalStream | Awaitable[Any]:
         reply = getattr(self.target, self.name)(*args)
-        return LocalStream(reply) if self.stream else reply
+        return LocalStream(reply) if self.stream else asyncio.ensure_future(reply)
 
 
 class LocalHandle:
@@ -112,3 +125,155 @@ class CountingStage:
                 yield tuple(range(part.start, part.stop))
         finally:
             self.num_open -= 1
+
+
+def pages_in(source: DocumentSource) -> int:
+    """A fake document is the number of its pages, in digits."""
+    return int(source.content)
+
+
+@dataclass
+class FakeRenderer:
+    """Pages of 112×112 px, all of them as dark as their index says, at a fixed cost."""
+
+    config: RenderConfig
+    page_s: float = 0.0
+    num_pages: int = 0
+
+    def plan(self, source: DocumentSource) -> DocumentPlan:
+        if not source.content:
+            raise EmptyDocumentError(f"document {source.name!r} is empty")
+        pages = tuple(self._page_plan(source, index) for index in range(pages_in(source)))
+        return DocumentPlan(source.digest, source.name, "text/plain", pages, 100 * len(pages))
+
+    def text(self, source: DocumentSource) -> str:
+        return "word " * 20 * pages_in(source)
+
+    def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
+        time.sleep(self.page_s * (stop - start))
+        self.num_pages += stop - start
+        return [
+            Page(self._page_plan(source, index), np.full((112, 112), index % 256, np.uint8))
+            for index in range(start, stop)
+        ]
+
+    def _page_plan(self, source: DocumentSource, index: int) -> PagePlan:
+        return PagePlan(index, 112, 112, digest_of(source.digest.encode(), str(index).encode()))
+
+
+@dataclass
+class FakeVisionEncoder:
+    """Features that say which page they are of, at a fixed cost a batch and a page."""
+
+    batch_s: float = 0.0
+    page_s: float = 0.0
+    batches: list[int] = field(default_factory=list)
+    fails_on: int | None = None
+
+    def encode(self, pages: Sequence[Page]) -> list[PageFeatures]:
+        self.batches.append(len(pages))
+        time.sleep(self.batch_s + self.page_s * len(pages))
+        if any(page.plan.page_index == self.fails_on for page in pages):
+            raise RuntimeError("this page breaks the encoder")
+        return [PageFeatures(page.plan, (1, 8, 8), torch.full((16, 4), float(page.pixels[0, 0]))) for page in pages]
+
+
+@cache
+def mini_reader(window_pages: int | None = None) -> Reader:
+    """glyph-mini's tokenizer, without its limit on the pages of a window unless one is given."""
+    return Reader.of(replace(resolve_checkpoint("glyph-mini"), window_pages=window_pages))
+
+
+@dataclass
+class FakeEngine:
+    """Says ``text``, in glyph-mini's tokens, when a prompt's pages have all come; each step gives every such sequence a token.
+
+    It computes pages in order as they come, unless ``is_stuck``; ``dies_at_step`` breaks it.
+    """
+
+    text: str = "fine"
+    is_stuck: bool = False
+    dies_at_step: int | None = None
+    num_steps: int = 0
+    prompts: dict[str, Prompt] = field(default_factory=dict)
+    fed: dict[str, dict[int, float]] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
+    num_aborted: int = 0
+
+    @property
+    def can_step(self) -> bool:
+        return not self.is_stuck and any(not self.wanted_pages(request_id) for request_id in self.prompts)
+
+    def add(self, request_id: str, prompt: Prompt, sampling: SamplingConfig) -> None:
+        if sampling.max_tokens == 666:
+            raise ContextLengthError("too long")
+        self.prompts[request_id], self.fed[request_id], self.said[request_id] = prompt, {}, 0
+
+    def wanted_pages(self, request_id: str) -> tuple[int, ...]:
+        prompt = self.prompts.get(request_id)
+        return tuple(n for n in range(len(prompt.pages)) if n not in self.fed[request_id]) if prompt else ()
+
+    def next_page(self, request_id: str) -> int:
+        return 0 if self.is_stuck else len(self.fed.get(request_id, ()))
+
+    def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
+        if request_id not in self.prompts:
+            return
+        if features.shape[1] != 4:
+            raise StageError("features of another width")
+        self.fed[request_id][page_number] = float(features[0, 0])
+
+    def abort(self, request_id: str) -> None:
+        self.num_aborted += self.prompts.pop(request_id, None) is not None
+
+    def step(self) -> list[TokenOutput]:
+        self.num_steps += 1
+        if self.num_steps == self.dies_at_step:
+            raise RuntimeError("out of memory")
+        return [self._next_token(r) for r in list(self.prompts) if not self.wanted_pages(r)]
+
+    def stats(self) -> EngineStats:
+        return EngineStats(len(self.prompts), 0, 8, 8 - len(self.prompts), 0, 0)
+
+    def _next_token(self, request_id: str) -> TokenOutput:
+        said = self.said[request_id]
+        self.said[request_id] += 1
+        tokens = mini_reader().tokenizer.encode(self.text)
+        if said < len(tokens):
+            return TokenOutput(request_id, tokens[said], -0.1, None, 0, prefill_s=0.5)
+        del self.prompts[request_id]
+        return TokenOutput(request_id, mini_reader().checkpoint.eos_token_ids[0], -0.1, "stop", 0, prefill_s=0.5)
+
+
+@dataclass
+class FakeChain:
+    """Renderer, encoder and decoder of this process, around the fakes above."""
+
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    vision: FakeVisionEncoder = field(default_factory=FakeVisionEncoder)
+    credit_config: CreditConfig = field(default_factory=CreditConfig)
+    page_s: float = 0.0
+    window_pages: int | None = None
+
+    def __post_init__(self) -> None:
+        self.drawing = FakeRenderer(PRESETS["mini"], self.page_s)
+        count = TokenCounter.from_checkpoint(resolve_checkpoint("glyph-mini").path).count
+        loaded = LoadedRenderer(lambda config: self.drawing, count)
+        report = StageReport("fake", "cpu", {})
+        self.renderer = Renderer(lambda: loaded, self.credit_config.pages_per_message)
+        self.encoder = Encoder(
+            LocalHandle(self.renderer), lambda: LoadedEncoder(self.vision, report), self.credit_config
+        )
+        self.decoder = Decoder(
+            LocalHandle(self.renderer),
+            LocalHandle(self.encoder),
+            lambda: LoadedDecoder(self.engine, mini_reader(self.window_pages), 4096, report),
+            self.credit_config,
+            LimitConfig(),
+        )
+
+
+def request_about(*num_pages: int, question: str = "What?", **sampling: Any) -> ServedRequest:
+    documents = tuple(stored(str(n).encode(), f"{n} pages") for n in num_pages)
+    message = Message("user", question, tuple(range(len(documents))))
+    return ServedRequest(new_request_id(), (message,), documents, SamplingConfig(**sampling), PRESETS["mini"])

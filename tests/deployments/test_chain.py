@@ -1,0 +1,228 @@
+"""Renderer, encoder and decoder wired together in one process, around fakes of fixed cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from deployments.protocol import ServedRequest
+from glyph_core.config import CreditConfig
+from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
+from glyph_core.types import Answer, AnswerEvent, Progress, TextDelta
+from tests.deployments.fakes import (
+    FakeChain,
+    FakeEngine,
+    FakeVisionEncoder,
+    range_of,
+    request_about,
+    stored,
+)
+
+SMALL = CreditConfig(
+    pages_per_render_call=2, render_calls=2, pages_per_encode_call=4, encode_calls=2, pages_per_message=2
+)
+
+
+async def events_of(chain: FakeChain, request: ServedRequest) -> list[AnswerEvent]:
+    return [event async for event in chain.decoder.answer(request)]
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Every test ends within seconds: what would hang fails."""
+    asyncio.run(asyncio.wait_for(test, 20))
+
+
+def test_events_come_in_order_and_end_with_the_answer() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL)
+        request = request_about(5)
+        events = await events_of(chain, request)
+        assert isinstance(events[0], Progress)
+        answer = events[-1]
+        assert isinstance(answer, Answer)
+        assert "".join(event.text for event in events if isinstance(event, TextDelta)) == answer.text == "fine"
+        encoded = [event.num_pages_encoded for event in events if isinstance(event, Progress)]
+        assert encoded == sorted(encoded)
+        assert encoded[-1] == 5
+        assert answer.num_pages == 5
+        assert answer.usage.num_text_tokens == 125  # 500 characters, four a token
+        assert answer.timings.prefill_s == 0.5
+
+    run(test())
+
+
+def test_every_page_of_every_document_reaches_its_place() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL)
+        request = request_about(5, 1, 9)
+        await events_of(chain, request)
+        fed = chain.engine.fed[f"{request.request_id}/0"]
+        assert [fed[number] for number in range(15)] == [*range(5), 0, *range(9)]
+
+    run(test())
+
+
+def test_windows_are_read_one_after_another_and_no_page_twice() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, window_pages=4)
+        events = await events_of(chain, request_about(10))
+        answer = events[-1]
+        assert isinstance(answer, Answer)
+        assert [list(pages.values()) for pages in chain.engine.fed.values()] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        assert (answer.text, answer.num_pages) == ("fine", 10)
+        assert answer.timings.prefill_s == 1.5
+        assert events[-2] == Progress(10, 10, 10, 10)  # two windows of "fine" and its end, before the third
+
+    run(test())
+
+
+def test_requests_share_batches() -> None:
+    async def test() -> None:
+        chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
+        await asyncio.gather(*(events_of(chain, request_about(n)) for n in (4, 5, 6, 7)))
+        assert sum(chain.vision.batches) == 22
+        assert len(chain.vision.batches) < 8
+
+    run(test())
+
+
+def test_a_document_without_pages_to_draw_is_refused_before_the_first_event() -> None:
+    async def test() -> None:
+        chain = FakeChain()
+        request = ServedRequest(**{**_fields(request_about(1)), "documents": (stored(b"", "nothing.txt"),)})
+        with pytest.raises(EmptyDocumentError, match=r"nothing\.txt"):
+            await anext(chain.decoder.answer(request))
+        assert (await chain.decoder.stats()).num_requests == 0
+
+    run(test())
+
+
+def test_what_the_engine_refuses_is_raised_before_the_first_event() -> None:
+    async def test() -> None:
+        with pytest.raises(ContextLengthError):
+            await anext(FakeChain().decoder.answer(request_about(1, max_tokens=666)))
+
+    run(test())
+
+
+def test_a_page_that_breaks_the_encoder_fails_its_own_request_only() -> None:
+    async def test() -> None:
+        chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.01, fails_on=6))
+        good, bad = await asyncio.gather(
+            events_of(chain, request_about(5)), events_of(chain, request_about(7)), return_exceptions=True
+        )
+        assert isinstance(good, list)
+        assert isinstance(good[-1], Answer)
+        assert isinstance(bad, RuntimeError)  # Serve wraps it; see test_faults
+        assert chain.engine.num_aborted == 1
+
+    run(test())
+
+
+def test_an_engine_that_dies_fails_all_who_wait_and_all_who_come() -> None:
+    async def test() -> None:
+        chain = FakeChain(engine=FakeEngine(dies_at_step=2))
+        outcomes = await asyncio.gather(
+            *(events_of(chain, request_about(n)) for n in (1, 2, 3)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [StageError] * 3
+        assert "RuntimeError: out of memory" in str(outcomes[0])
+        with pytest.raises(StageError, match="out of memory"):
+            await anext(chain.decoder.answer(request_about(1)))
+        with pytest.raises(StageError, match="out of memory"):
+            await chain.decoder.check_health()
+
+    run(test())
+
+
+def test_leaving_in_the_middle_frees_everything() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, page_s=0.005, engine=FakeEngine(is_stuck=True))
+        events = chain.decoder.answer(request_about(100))
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Progress) and event.num_pages_encoded >= 3:
+                    break
+        await asyncio.sleep(0.05)
+        drawn = chain.drawing.num_pages
+        stats = await chain.decoder.stats()
+        assert (stats.num_requests, stats.engine.num_running) == (0, 0)
+        assert (await chain.renderer.stats()).num_calls_open == 0
+        await asyncio.sleep(0.1)
+        assert chain.drawing.num_pages == drawn
+
+    run(test())
+
+
+def test_cancelling_while_the_engine_takes_the_request_leaves_nothing_behind() -> None:
+    async def test() -> None:
+        chain = FakeChain()
+        for delay_s in (0.0, 0.0005, 0.001, 0.002, 0.005):
+            task = asyncio.create_task(events_of(chain, request_about(50)))
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            await asyncio.wait([task])
+            assert (await chain.decoder.stats()).engine.num_running == 0
+
+    run(test())
+
+
+def test_an_engine_that_does_not_get_on_is_not_fed_beyond_the_credits() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, engine=FakeEngine(is_stuck=True))
+        request = asyncio.create_task(events_of(chain, request_about(100)))
+        await asyncio.sleep(0.3)  # a chain of no cost would be through in a tenth of it
+        held = len(next(iter(chain.engine.fed.values())))
+        window = SMALL.encode_calls * SMALL.pages_per_encode_call
+        assert held == window
+        assert chain.drawing.num_pages <= 2 * window
+        request.cancel()
+
+    run(test())
+
+
+@pytest.mark.parametrize("num_pages", [1, 2, 3, 7])
+def test_a_range_comes_whole_and_in_messages_of_the_agreed_size(num_pages: int) -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL)
+        messages = [message async for message in chain.encoder.encode_range(range_of(num_pages, stored(b"20"), 3))]
+        indices = [page.plan.page_index for message in messages for page in message]
+        assert indices == list(range(3, 3 + num_pages))
+        assert all(len(message) == 2 for message in messages[:-1])
+
+    run(test())
+
+
+def test_a_renderer_that_dies_in_the_middle_is_unseen() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL)
+        healthy = chain.renderer.render_range
+        chain.renderer.render_range = dies_once(healthy)  # type: ignore[method-assign]
+        request = request_about(9)
+        assert isinstance((await events_of(chain, request))[-1], Answer)
+        fed = chain.engine.fed[f"{request.request_id}/0"]
+        assert [fed[number] for number in range(9)] == list(range(9))
+
+    run(test())
+
+
+def dies_once(render_range):  # type: ignore[no-untyped-def]
+    from ray.exceptions import ActorDiedError
+
+    deaths = iter([True])
+
+    async def render(pages):  # type: ignore[no-untyped-def]
+        async for message in render_range(pages):
+            yield message
+            if pages.start > 0 and next(deaths, False):
+                raise ActorDiedError
+
+    return render
+
+
+def _fields(request: ServedRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in ServedRequest.__slots__}
