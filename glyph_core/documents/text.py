@@ -18,7 +18,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 )
 _SAMPLE_BYTES = 4096
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # C0 controls that no text file is full of
-_BINARY_SHARE = 0.05  # more than this share of them in the sample: not text of any encoding without a mark
+_BINARY_SHARE, _BINARY_COUNT = 0.05, 4  # more of them than both together allow: no text, or of an encoding unmarked
 
 
 def decode_text(source: DocumentSource) -> str:
@@ -31,7 +31,7 @@ def decode_text(source: DocumentSource) -> str:
         if content.startswith(mark):
             return _decode(source, content[len(mark) :], encoding, "as its byte order mark says")
     sample = content[:_SAMPLE_BYTES]
-    if len(_CONTROLS.findall(sample)) > _BINARY_SHARE * len(sample):
+    if len(_CONTROLS.findall(sample)) > _BINARY_SHARE * len(sample) + _BINARY_COUNT:
         raise UnsupportedDocumentError(
             f"document {source.name!r} is binary data of an unknown type (or UTF-16 without a byte order mark); send "
             "text in UTF-8, or a PNG or JPEG picture"

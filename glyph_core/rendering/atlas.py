@@ -154,7 +154,9 @@ class GlyphAtlas:
         # A glyph much wider than its cells (a circled digit, an emoji) gets as many as it needs
         advance = cell * max(2 if wide else 1, -(-(natural - cell // 4) // cell))
         bitmap = self._fonts.rasterise(ref)
-        return self._append(ref, advance, kind, [bitmap._replace(left=bitmap.left + (advance - natural) // 2 // UNITS)])
+        return self._append(
+            ref, advance, kind, [bitmap._replace(left=bitmap.left + round((advance - natural) / 2 / UNITS))]
+        )
 
     def _append(self, ref: GlyphRef | None, advance: int, kind: BreakClass, bitmaps: list[Bitmap]) -> int:
         cells = [self._append_cell(bitmap) for bitmap in bitmaps if bitmap.coverage.size]

@@ -13,6 +13,8 @@ import numpy as np
 
 
 class BreakClass(IntEnum):
+    """The numbers are compiled into cached machine code that doesn't see a change here: append, never renumber."""
+
     NEWLINE = 0  # ends the line, always
     IGNORED = 1  # neither drawn nor measured: controls and format characters
     MARK = 2  # combining: drawn over the character before it
@@ -33,9 +35,12 @@ ZERO_WIDTH_SPACE = "\u200b"  # where Thai, Khmer and long addresses may break
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 # Default ignorable characters of other categories (DerivedCoreProperties.txt): joiners, fillers, variation selectors
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
-_SMALL_KANA = frozenset("ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ")  # JIS X 4051: may not begin a line
-_WIDE_NO_START = frozenset("、。，．：；！？・ーゝゞヽヾ々〻〜～％‰℃¢゛゜﹐﹑﹒﹔﹕﹖﹗")
-_NO_START = frozenset(",.;:!?%…—–‥·‰°′″")
+# JIS X 4051: small kana, marks and signs that may not begin a line
+_NO_START = frozenset(
+    "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ"
+    "、。，．：；！？・ーゝゞヽヾ々〻〜～％゛゜﹐﹑﹒﹔﹕﹖﹗"
+    ",.;:!?%…‥—–·‰°′″℃"
+)
 
 
 def is_ignored(character: str) -> bool:
@@ -73,8 +78,6 @@ def _visible_class(character: str, category: str) -> BreakClass:
         return BreakClass.WIDE_OPEN if wide else BreakClass.OPEN
     if category in ("Pe", "Pf") or character in _NO_START:
         return BreakClass.WIDE_CLOSE if wide else BreakClass.CLOSE
-    if character in _WIDE_NO_START or character in _SMALL_KANA:
-        return BreakClass.WIDE_CLOSE
     return BreakClass.IDEOGRAPH if wide else BreakClass.LETTER
 
 

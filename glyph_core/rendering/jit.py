@@ -16,10 +16,11 @@ def kernel(function: _Function) -> _Function:
     """Compile ``function`` at its first call, for the types that it then gets.
 
     The code is cached beside the source file, or in the user's cache folder where that is read-only. Where no folder
-    at all can be written numba refuses to make a caching function: then each process compiles for itself.
+    at all can be written numba refuses to make a caching function: then each process compiles for itself. Divisions
+    follow numpy's rules, which cost no check for zero.
     """
     try:
-        return cast(_Function, njit(nogil=True, cache=True)(function))
+        return cast(_Function, njit(nogil=True, cache=True, error_model="numpy")(function))
     except RuntimeError as error:
         _log.warning("compiled code of %s cannot be cached: %s", function.__name__, error)
-        return cast(_Function, njit(nogil=True)(function))
+        return cast(_Function, njit(nogil=True, error_model="numpy")(function))
