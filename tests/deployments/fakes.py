@@ -24,7 +24,17 @@ from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
-from glyph_core.types import DocumentPlan, DocumentSource, Message, Page, PageFeatures, PagePlan, Prompt, digest_of
+from glyph_core.types import (
+    AnswerEvent,
+    DocumentPlan,
+    DocumentSource,
+    Message,
+    Page,
+    PageFeatures,
+    PagePlan,
+    Prompt,
+    digest_of,
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +196,7 @@ def mini_reader(window_pages: int | None = None) -> Reader:
 
 @dataclass
 class FakeEngine:
-    """Says ``text``, in glyph-mini's tokens, when a prompt's pages have all come; each step gives every such sequence a token.
+    """Says ``text``, in glyph-mini's tokens, when a prompt's pages have all come; a step gives each such sequence one.
 
     It computes pages in order as they come, unless ``is_stuck``; ``dies_at_step`` breaks it.
     """
@@ -277,3 +287,30 @@ def request_about(*num_pages: int, question: str = "What?", **sampling: Any) -> 
     documents = tuple(stored(str(n).encode(), f"{n} pages") for n in num_pages)
     message = Message("user", question, tuple(range(len(documents))))
     return ServedRequest(new_request_id(), (message,), documents, SamplingConfig(**sampling), PRESETS["mini"])
+
+
+@dataclass
+class ScriptedDecoder:
+    """Gives the events that it is told to, and raises those of them that are errors."""
+
+    events: list[AnswerEvent | Exception] = field(default_factory=list)
+    requests: list[ServedRequest] = field(default_factory=list)
+    num_cancelled: int = 0
+
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+        self.requests.append(request)
+        try:
+            for event in self.events:
+                await asyncio.sleep(0)
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        except asyncio.CancelledError:
+            self.num_cancelled += 1
+            raise
+
+    async def describe(self) -> tuple[StageReport, ...]:
+        return (StageReport("decoder", "cpu", {"torch": "2.13"}, "float32", ("no Triton: sdpa instead",)),)
+
+    async def check_health(self) -> None:
+        pass
