@@ -105,7 +105,3 @@ def serve(
 
         settings = endpoint_settings(config, host=host, port=port, dashboard_port=dashboard_port, model=model)
         serve_until_stopped(settings, lambda urls: (print_json if json else print_lines)(urls.model_dump()))
-
-
-def main() -> None:
-    app()

@@ -1,0 +1,91 @@
+"""What ``glyph serve`` is told by options and files, and what it refuses before it starts anything."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deployments.cli import app
+from deployments.cli_serve import endpoint_settings
+from deployments.endpoint import EndpointSettings
+from glyph_core.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def settings_of(config: Path | None = None, **options: str | int) -> EndpointSettings:
+    given = {"host": None, "port": None, "dashboard_port": None, "model": None} | options
+    return endpoint_settings(config, **given)  # type: ignore[arg-type]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_options_it_listens_on_loopback_only() -> None:
+    settings = settings_of()
+    assert (settings.host, settings.port, settings.app) == ("127.0.0.1", 7860, {})
+
+
+def test_the_model_option_goes_before_the_files_model(tmp_path: Path) -> None:
+    config = write(tmp_path, "model: {model: in-file, dtype: float32}\nengine: {max_num_seqs: 4}\n")
+    assert settings_of(config).app["model"] == {"model": "in-file", "dtype": "float32"}
+    settings = settings_of(config, model="other")
+    assert settings.app == {"model": {"model": "other", "dtype": "float32"}, "engine": {"max_num_seqs": 4}}
+
+
+SERVE_FILE = """
+http_options: {host: 0.0.0.0, port: 8000}
+applications:
+- name: glyph
+  route_prefix: /
+  import_path: deployments.app:build_app
+  args: {model: {model: some}}
+"""
+
+
+def test_a_file_for_serve_deploy_gives_the_same_app(tmp_path: Path) -> None:
+    settings = settings_of(write(tmp_path, SERVE_FILE), port=8001)
+    assert (settings.host, settings.port, settings.app) == ("0.0.0.0", 8001, {"model": {"model": "some"}})
+
+
+def test_the_repositorys_own_file_is_understood() -> None:
+    assert settings_of(REPOSITORY / "serve_config.yaml").app
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("grpc_options: {port: 9000}\n" + SERVE_FILE.lstrip(), "'grpc_options'"),
+        (SERVE_FILE + "  deployments: [{name: Encoder, num_replicas: 2}]\n", "'deployments'"),
+        (SERVE_FILE.replace("deployments.app:build_app", "other:app"), "import_path is deployments.app:build_app"),
+        (SERVE_FILE.replace("port: 8000", "prot: 8000"), "prot"),
+        ("- a list\n", "no mapping"),
+        ("a: [1\n", "YAML"),
+    ],
+)
+def test_what_it_would_not_honour_is_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    result = CliRunner().invoke(app, ["serve", "--config", str(write(tmp_path, text))])
+    assert result.exit_code in (1, 2)
+    assert says in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        settings_of(tmp_path / "nowhere.yaml")
+
+
+def test_a_port_in_use_ends_it_before_anything_starts() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(app, ["serve", "--port", port])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"127.0.0.1 port {port}" in result.stderr
