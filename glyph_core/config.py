@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -64,10 +65,19 @@ class RenderConfig(Config):
             )
         return self
 
+    def page_digest(self, document_digest: str, page_index: int) -> str:
+        """Names the pixels of a page without drawing it: rendering is deterministic."""
+        return digest_of(document_digest.encode(), self.digest.encode(), str(page_index).encode())
+
     @property
     def digest(self) -> str:
         """Names what this configuration draws; part of every page digest."""
-        return digest_of(f"{RENDERER_VERSION}".encode(), self.model_dump_json().encode())
+        return _render_digest(self)
+
+
+@lru_cache(maxsize=256)
+def _render_digest(config: RenderConfig) -> str:
+    return digest_of(f"{RENDERER_VERSION}".encode(), config.model_dump_json().encode())
 
 
 PRESETS: dict[str, RenderConfig] = {
@@ -166,4 +176,7 @@ class PipelineConfig(Config):
     render: RenderConfig | None = Field(None, description="None: the preset that the checkpoint names")
     engine: EngineConfig = EngineConfig()
     credits: CreditConfig = CreditConfig()
+    feature_cache_gb: float = Field(
+        0.25, ge=0, description="features of the pages seen last, kept in the encoder's host memory; 0 keeps none"
+    )
     limits: LimitConfig = LimitConfig()

@@ -36,6 +36,7 @@ from glyph_core.model.token_counter import TokenCounter
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import Answer, AnswerEvent, DocumentSource, Page, Progress
 from glyph_core.vision.encoder import VisionEncoder
+from glyph_core.vision.feature_cache import FeatureCache
 
 DocumentLike = DocumentSource | str | PathLike[str]  # a source, or a file's path
 
@@ -58,6 +59,7 @@ class Pipeline:
         )
         self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
         self._renderers: dict[RenderConfig, PageRenderer] = {}
+        self._features: FeatureCache[torch.Tensor] = FeatureCache(int(config.feature_cache_gb * 1e9))
         if config.model.num_threads:
             torch.set_num_threads(config.model.num_threads)
 
@@ -141,28 +143,37 @@ class Pipeline:
         drawn: list[tuple[_Active, str, int, Page]] = []
         for running in active:
             for sequence_id, pages in self._wanted(running, self.config.credits.max_encode_batch - len(drawn)):
-                drawn += [
-                    (running, sequence_id, pages.first_number + i, page)
-                    for i, page in enumerate(running.draw(pages))
-                ]  # fmt: skip
+                for number, page in enumerate(running.draw(pages), pages.first_number):
+                    drawn.append((running, sequence_id, number, page))
         if not drawn:
             return
         started_at = time.perf_counter()
-        features = self.encoder.encode([page for *_, page in drawn])
+        encoded = self.encoder.encode([page for *_, page in drawn])
         share_s = (time.perf_counter() - started_at) / len(drawn)
-        for (running, sequence_id, number, _), page_features in zip(drawn, features, strict=True):
-            self.engine.feed(sequence_id, number, page_features.features)
+        for (running, sequence_id, number, page), page_features in zip(drawn, encoded, strict=True):
+            self._features.put(page.plan.digest, page_features.features, page_features.features.nbytes)
+            self._feed(running, sequence_id, number, page_features.features)
             running.inquiry.stages.encode_s += share_s
-            running.num_pages_encoded += 1
         for running in active:
             yield running.request, running.progress()
 
     def _wanted(self, running: _Active, max_pages: int) -> Iterator[tuple[str, PageRange]]:
+        """What is to be drawn next for a request; pages whose features are still at hand are fed on the way."""
         for sequence_id, prompt in running.open_prompts():
-            wanted = self.engine.wanted_pages(sequence_id)[:max_pages]
-            max_pages -= len(wanted)
-            for pages in page_ranges(prompt, wanted, self.config.credits.max_encode_batch):
+            unseen: list[int] = []
+            for number in self.engine.wanted_pages(sequence_id):
+                features = self._features.get(prompt.prompt.pages[number].page.digest)
+                if features is None:
+                    unseen.append(number)
+                else:
+                    self._feed(running, sequence_id, number, features)
+            for pages in page_ranges(prompt, unseen[:max_pages], self.config.credits.max_encode_batch):
                 yield sequence_id, pages
+            max_pages -= len(unseen[:max_pages])
+
+    def _feed(self, running: _Active, sequence_id: str, page_number: int, features: torch.Tensor) -> None:
+        self.engine.feed(sequence_id, page_number, features)
+        running.num_pages_encoded += 1
 
     def _deliver(self, active: Sequence[_Active], output: TokenOutput) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
         running = next(running for running in active if output.request_id in running.prompts)

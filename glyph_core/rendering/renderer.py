@@ -15,7 +15,7 @@ from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.images import ImagePages
 from glyph_core.rendering.placed import PlacedGlyphs
 from glyph_core.rendering.text import TextPages
-from glyph_core.types import Document, DocumentPlan, DocumentSource, ImageBlock, Page, PagePlan, digest_of
+from glyph_core.types import Document, DocumentPlan, DocumentSource, ImageBlock, Page, PagePlan
 
 _DEFAULT_LIMITS = LimitConfig()
 
@@ -45,7 +45,6 @@ class PageRenderer:
     ) -> None:
         self.config = config
         self.limits = limits
-        self._config_digest = config.digest.encode()
         self._atlas = GlyphAtlas(config)
         self._max_cached_layouts = max_cached_layouts
         self._layouts: OrderedDict[str, tuple[str, Pages]] = OrderedDict()  # source digest → media type, pages
@@ -89,8 +88,7 @@ class PageRenderer:
         return pages.placed(page_index)
 
     def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
-        digest = digest_of(source.digest.encode(), self._config_digest, str(page_index).encode())
-        return PagePlan(page_index, *size, digest)
+        return PagePlan(page_index, *size, self.config.page_digest(source.digest, page_index))
 
     def _layout(self, source: DocumentSource) -> tuple[str, Pages]:
         with self._lock:
