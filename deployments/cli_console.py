@@ -38,7 +38,7 @@ def print_text(text: str) -> None:
 
 
 def print_lines(lines: Mapping[str, str]) -> None:
-    print_text("".join(f"{name + ':':<10} {text}\n" for name, text in lines.items()))
+    print_text("".join(f"{name}: {text}\n" for name, text in lines.items()))
 
 
 def print_notes(lines: Mapping[str, str]) -> None:
