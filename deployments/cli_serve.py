@@ -80,6 +80,11 @@ def serve_until_stopped(settings: EndpointSettings, on_ready: Callable[[Endpoint
         try:
             with running_endpoint(settings) as (endpoint, urls):
                 on_ready(urls)
+                tell_how_to_go_on()
                 endpoint.wait()
         except KeyboardInterrupt:
             return  # asked for, and all is stopped
+
+
+def tell_how_to_go_on() -> None:
+    stderr_console().print("the dashboard asks for the token that `ray get-auth-token` prints; Ctrl-C ends everything")

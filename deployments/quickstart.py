@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from deployments.cli_ask import AskResult, Question, ask_endpoint, read_sources
-from deployments.cli_console import errors_reported, print_lines, stderr_console
-from deployments.cli_serve import endpoint_settings, running_endpoint
+from deployments.cli_console import errors_reported, print_lines
+from deployments.cli_serve import endpoint_settings, running_endpoint, tell_how_to_go_on
 from deployments.endpoint import stop_signals_interrupt
 from glyph_core.config import SamplingConfig
 from glyph_core.errors import StageError
@@ -33,7 +33,7 @@ def quickstart(
         print_lines({**result.as_lines(), "api": urls.api, "dashboard": urls.dashboard})
         if once:
             return
-        stderr_console().print("Ctrl-C ends it")
+        tell_how_to_go_on()
         try:
             endpoint.wait()
         except KeyboardInterrupt:
