@@ -6,6 +6,8 @@ serve deploy serve_config.yaml
 
 # Annotations stay evaluated here: Serve reads build_app's to turn its arguments into AppArgs.
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
-from deployments.decoder import Decoder, load_decoder
-from deployments.encoder import Encoder, load_encoder
+from deployments.decoder import Decoder, LoadedDecoder, load_decoder
+from deployments.encoder import Encoder, LoadedEncoder, load_encoder
 from deployments.gateway import Gateway
-from deployments.renderer import Renderer, load_renderer
+from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from glyph_core.config import Config, ModelConfig, PipelineConfig
 from glyph_core.model.checkpoint import BUILT_IN
 
@@ -51,28 +53,38 @@ class AppArgs(PipelineConfig):
     gateway: ReplicaArgs = ReplicaArgs()
 
 
+@dataclass(frozen=True)
+class Loaders:
+    """What each stage makes its work of, called in its replicas. Tests put stages of fixed cost here."""
+
+    renderer: Callable[[], LoadedRenderer]
+    encoder: Callable[[], LoadedEncoder]
+    decoder: Callable[[], LoadedDecoder]
+
+
 def build_app(args: AppArgs) -> serve.Application:
-    """Gateway → decoder → encoder → renderers; the decoder asks the renderers for plans, too."""
-    renderers = _bind_renderers(args)
-    encoder = _deployment(Encoder, args.encoder).bind(
-        renderers, partial(load_encoder, _model_config(args, args.encoder)), args.credits
-    )
-    decoder = _deployment(Decoder, args.decoder).bind(
-        renderers,
-        encoder,
+    """The application for ``args``; the stages load their parts of the checkpoint in their replicas."""
+    loaders = Loaders(
+        partial(load_renderer, _absolute(args.model.model), args.limits),
+        partial(load_encoder, _model_config(args, args.encoder)),
         partial(load_decoder, _model_config(args, args.decoder), args.engine),
-        args.credits,
-        args.limits,
     )
+    return bind_chain(args, loaders)
+
+
+def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
+    """Gateway → decoder → encoder → renderers; the decoder asks the renderers for plans, too."""
+    renderers = _renderers(args.renderers).bind(loaders.renderer, args.credits.pages_per_message)
+    encoder = _deployment(Encoder, args.encoder).bind(renderers, loaders.encoder, args.credits)
+    decoder = _deployment(Decoder, args.decoder).bind(renderers, encoder, loaders.decoder, args.credits, args.limits)
     config = PipelineConfig(
         model=_model_config(args, args.gateway), render=args.render, engine=args.engine, limits=args.limits
     )
     return _deployment(serve.ingress()(Gateway), args.gateway).bind(decoder, config)
 
 
-def _bind_renderers(args: AppArgs) -> serve.Application:
-    replicas = args.renderers
-    renderer = serve.deployment(
+def _renderers(replicas: RendererArgs) -> serve.Deployment:
+    return serve.deployment(
         Renderer,
         ray_actor_options={"num_cpus": replicas.num_cpus},
         max_ongoing_requests=2,  # one draws while the other's message is under way; the rest waits for any replica
@@ -87,9 +99,6 @@ def _bind_renderers(args: AppArgs) -> serve.Application:
             look_back_period_s=max(0.5, min(replicas.upscale_delay_s, replicas.downscale_delay_s)),
             metrics_interval_s=0.5,
         ),
-    )
-    return renderer.bind(
-        partial(load_renderer, _absolute(args.model.model), args.limits), args.credits.pages_per_message
     )
 
 

@@ -19,7 +19,7 @@ from deployments.protocol import DocumentRef, RangeRequest, ServedRequest, Stage
 from deployments.renderer import LoadedRenderer, Renderer
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import new_request_id
-from glyph_core.config import PRESETS, CreditConfig, LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
 from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -138,16 +138,17 @@ class CountingStage:
 
 
 def pages_in(source: DocumentSource) -> int:
-    """A fake document is the number of its pages, in digits."""
-    return int(source.content)
+    """A fake document is the number of its pages, in digits; any other has one."""
+    return int(source.content) if source.content.isdigit() else 1
 
 
 @dataclass
 class FakeRenderer:
-    """Pages of 112×112 px, all of them as dark as their index says, at a fixed cost."""
+    """Pages as dark as their index says, at a fixed cost."""
 
-    config: RenderConfig
     page_s: float = 0.0
+    width_px: int = 112
+    height_px: int = 112
     num_pages: int = 0
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
@@ -163,12 +164,12 @@ class FakeRenderer:
         time.sleep(self.page_s * (stop - start))
         self.num_pages += stop - start
         return [
-            Page(self._page_plan(source, index), np.full((112, 112), index % 256, np.uint8))
+            Page(self._page_plan(source, index), np.full((self.height_px, self.width_px), index % 256, np.uint8))
             for index in range(start, stop)
         ]
 
     def _page_plan(self, source: DocumentSource, index: int) -> PagePlan:
-        return PagePlan(index, 112, 112, digest_of(source.digest.encode(), str(index).encode()))
+        return PagePlan(index, self.width_px, self.height_px, digest_of(source.digest.encode(), str(index).encode()))
 
 
 @dataclass
@@ -177,6 +178,7 @@ class FakeVisionEncoder:
 
     batch_s: float = 0.0
     page_s: float = 0.0
+    num_values: int = 64
     batches: list[int] = field(default_factory=list)
     fails_on: int | None = None
 
@@ -185,7 +187,10 @@ class FakeVisionEncoder:
         time.sleep(self.batch_s + self.page_s * len(pages))
         if any(page.plan.page_index == self.fails_on for page in pages):
             raise RuntimeError("this page breaks the encoder")
-        return [PageFeatures(page.plan, (1, 8, 8), torch.full((16, 4), float(page.pixels[0, 0]))) for page in pages]
+        return [PageFeatures(page.plan, (1, 8, 8), self._features(page)) for page in pages]
+
+    def _features(self, page: Page) -> torch.Tensor:
+        return torch.full((self.num_values // 4, 4), float(page.pixels[0, 0]))
 
 
 @cache
@@ -202,6 +207,7 @@ class FakeEngine:
     """
 
     text: str = "fine"
+    step_s: float = 0.0
     is_stuck: bool = False
     dies_at_step: int | None = None
     num_steps: int = 0
@@ -238,6 +244,7 @@ class FakeEngine:
 
     def step(self) -> list[TokenOutput]:
         self.num_steps += 1
+        time.sleep(self.step_s)
         if self.num_steps == self.dies_at_step:
             raise RuntimeError("out of memory")
         return [self._next_token(r) for r in list(self.prompts) if not self.wanted_pages(r)]
@@ -248,7 +255,9 @@ class FakeEngine:
     def _next_token(self, request_id: str) -> TokenOutput:
         said = self.said[request_id]
         self.said[request_id] += 1
-        tokens = mini_reader().tokenizer.encode(self.text)
+        pages = self.prompts[request_id].pages
+        is_right = all(self.fed[request_id][n] == pages[n].page.page_index % 256 for n in range(len(pages)))
+        tokens = mini_reader().tokenizer.encode(self.text if is_right else "These pages are out of place.")
         if said < len(tokens):
             return TokenOutput(request_id, tokens[said], -0.1, None, 0, prefill_s=0.5)
         del self.prompts[request_id]
@@ -266,7 +275,7 @@ class FakeChain:
     window_pages: int | None = None
 
     def __post_init__(self) -> None:
-        self.drawing = FakeRenderer(PRESETS["mini"], self.page_s)
+        self.drawing = FakeRenderer(self.page_s)
         count = TokenCounter.from_checkpoint(resolve_checkpoint("glyph-mini").path).count
         loaded = LoadedRenderer(lambda config: self.drawing, count)
         report = StageReport("fake", "cpu", {})

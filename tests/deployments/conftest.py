@@ -1,0 +1,65 @@
+"""One Ray Serve for the whole session, on ports that were free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import ray
+from ray import serve
+
+from deployments.app import build_app
+from tests.deployments.serving import MAX_MODEL_LEN, App, fake_chain, free_port, tiny_args
+from tests.tiny_checkpoint import make_tiny_glm4v
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_glm4v(tmp_path_factory.mktemp("served") / "tiny", max_model_len=MAX_MODEL_LEN)
+
+
+@pytest.fixture(scope="session")
+def serve_url() -> Iterator[str]:
+    """A Ray of our own and Serve's HTTP proxy, without an application."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    port = free_port()
+    ray.init(
+        address="local",
+        num_cpus=8,  # for Ray's bookkeeping: the stages ask for little, and a test starts more of them
+        include_dashboard=False,
+        object_store_memory=400 * 1024**2,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    yield f"http://127.0.0.1:{port}"
+    serve.shutdown()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_app(serve_url: str, tiny_folder: Path) -> App:
+    """The real stages on a tiny random checkpoint."""
+    serve.run(build_app(tiny_args(tiny_folder)), name="tiny", route_prefix="/tiny")
+    app = App("tiny", f"{serve_url}/tiny")
+    app.wait_healthy()
+    return app
+
+
+@pytest.fixture(scope="session")
+def first_health(serve_url: str, tiny_folder: Path) -> httpx.Response:
+    """What /healthz said of the application of fixed cost as soon as Serve called it running."""
+    serve.run(fake_chain(tiny_folder), name="fakes", route_prefix="/fakes")
+    return httpx.get(f"{serve_url}/fakes/healthz")
+
+
+@pytest.fixture
+def fake_app(serve_url: str, first_health: httpx.Response) -> App:
+    """Stages of fixed cost; healthy again before each test."""
+    app = App("fakes", f"{serve_url}/fakes")
+    app.wait_healthy()
+    return app

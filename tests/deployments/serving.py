@@ -1,0 +1,108 @@
+"""Two applications on a real Ray Serve: the real one on a tiny checkpoint, and one of stages of fixed cost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.app import AppArgs, Loaders, RendererArgs, bind_chain
+from deployments.decoder import DecoderStats, LoadedDecoder
+from deployments.encoder import LoadedEncoder
+from deployments.protocol import StageReport
+from deployments.renderer import LoadedRenderer
+from glyph_core.config import EngineConfig, LimitConfig, ModelConfig
+from glyph_core.model.token_counter import TokenCount
+from tests.deployments.fakes import FakeEngine, FakeRenderer, FakeVisionEncoder, mini_reader
+
+MAX_MODEL_LEN = 16384
+FAKE_ANSWER = "This answer of the fixed-cost decoder takes its time, so that there is a middle to break it in."
+
+
+@dataclass(frozen=True)
+class App:
+    """A served application: its address and the way behind its HTTP."""
+
+    name: str
+    url: str
+
+    def handle(self, stage: str) -> DeploymentHandle:
+        return serve.get_deployment_handle(stage, self.name)
+
+    def decoder_stats(self) -> DecoderStats:
+        stats: DecoderStats = self.handle("Decoder").stats.remote().result(timeout_s=10)
+        return stats
+
+    def num_pages_rendered(self) -> int:
+        """By all the renderers that there are."""
+        return sum(stats.num_pages for stats in self.handle("Renderer").broadcast("stats").results(timeout_s=10))
+
+    def is_idle(self) -> bool:
+        """No request in the decoder, no sequence in its engine, all its blocks free."""
+        stats = self.decoder_stats()
+        idle = (stats.num_requests, stats.engine.num_running, stats.engine.num_waiting) == (0, 0, 0)
+        return idle and stats.engine.num_free_blocks == stats.engine.num_blocks
+
+    def replicas(self, stage: str) -> list[psutil.Process]:
+        """The processes of a stage; all run on this machine, below this process."""
+        title = f"ray::ServeReplica:{self.name}:{stage}"
+        children = psutil.Process(os.getpid()).children(recursive=True)
+        return [child for child in children if " ".join(child.cmdline()).startswith(title)]
+
+    def wait_healthy(self, timeout_s: float = 90) -> None:
+        wait_until(lambda: httpx.get(f"{self.url}/healthz", timeout=10).status_code == 200, timeout_s)
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float) -> float:
+    """Seconds until ``condition`` held; fails where it takes longer than ``timeout_s``."""
+    started_at = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started_at < timeout_s, f"still not so after {timeout_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - started_at
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def tiny_args(folder: Path) -> AppArgs:
+    """The real stages on a tiny checkpoint, with a block pool that eight requests at once overfill."""
+    return AppArgs(
+        model=ModelConfig(model=str(folder), num_threads=1),
+        engine=EngineConfig(num_blocks=280, max_num_batched_tokens=512, max_num_seqs=8),
+        limits=LimitConfig(render_text_over_tokens=200, max_request_bytes=4 * 1024**2),
+        renderers=RendererArgs(min_replicas=1, max_replicas=1),
+    )
+
+
+def fake_chain(folder: Path) -> serve.Application:
+    """Renderers that take 10 ms a page of full size, 1 MB of features a page, 20 ms a token."""
+    args = AppArgs(model=ModelConfig(model=str(folder)), renderers=RendererArgs(min_replicas=2, max_replicas=2))
+    return bind_chain(args, Loaders(_load_fake_renderer, _load_fake_encoder, _load_fake_decoder))
+
+
+def _load_fake_renderer() -> LoadedRenderer:
+    fake = FakeRenderer(page_s=0.01, width_px=476, height_px=868)
+    return LoadedRenderer(lambda config: fake, lambda text: TokenCount(len(text) // 4, estimated=True))
+
+
+def _load_fake_encoder() -> LoadedEncoder:
+    return LoadedEncoder(FakeVisionEncoder(page_s=0.001, num_values=250_000), StageReport("encoder", "cpu", {}))
+
+
+def _load_fake_decoder() -> LoadedDecoder:
+    engine = FakeEngine(FAKE_ANSWER, step_s=0.02)
+    return LoadedDecoder(engine, mini_reader(), 10**6, StageReport("decoder", "cpu", {}))

@@ -1,0 +1,87 @@
+"""The application's arguments, and the configuration that the repository ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from pydantic import ValidationError
+from ray import serve
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ServeDeploySchema
+
+from deployments.app import AppArgs, build_app
+from tests.deployments.serving import App
+
+SERVE_CONFIG = Path(__file__).parents[2] / "serve_config.yaml"
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(SERVE_CONFIG.read_text())
+    return loaded
+
+
+def options(application: serve.Application) -> dict[str, dict[str, float]]:
+    """Each deployment's share of the machine."""
+    found: dict[str, dict[str, float]] = {}
+    todo = [application]
+    while todo:
+        bound = todo.pop()._bound_deployment
+        found[bound.name] = bound.ray_actor_options
+        todo += [argument for argument in bound.init_args if isinstance(argument, serve.Application)]
+    return found
+
+
+def test_the_shipped_configuration_is_what_serve_and_the_app_take(config: dict[str, Any]) -> None:
+    ServeDeploySchema.model_validate(config)
+    [application] = config["applications"]
+    args = AppArgs.model_validate(application["args"])
+    shares = {name: share.get("num_gpus", 0) for name, share in options(build_app(args)).items()}
+    assert shares == {"Gateway": 0, "Decoder": 0.75, "Encoder": 0.25, "Renderer": 0}
+
+
+def test_by_default_everything_fits_two_cores_and_no_gpu() -> None:
+    shares = options(build_app(AppArgs())).values()
+    assert sum(share.get("num_gpus", 0) for share in shares) == 0
+    one_more_renderer = AppArgs().renderers.num_cpus
+    assert sum(share["num_cpus"] for share in shares) + one_more_renderer <= 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [{"modle": {}}, {"engine": {"num_block": 3}}, {"decoder": {"num_gpu": 1}}, {"renderers": {"max": 3}}],
+    ids=str,
+)
+def test_a_misspelt_name_is_refused(args: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        AppArgs.model_validate(args)
+
+
+def test_a_model_folder_holds_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    gateway = build_app(AppArgs.model_validate({"model": {"model": "model"}}))._bound_deployment
+    assert gateway.init_args[1].model.model == str(tmp_path / "model")
+
+
+@pytest.mark.serve
+def test_the_shipped_configuration_reaches_running_on_the_cpu(serve_url: str, config: dict[str, Any]) -> None:
+    """As ``serve deploy`` does it, without the lines that ask for a GPU."""
+    [application] = config["applications"]
+    for stage in ("encoder", "decoder"):
+        del application["args"][stage]["num_gpus"]
+    application["route_prefix"] = "/configured"
+    client = _get_global_client()
+    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True)
+    try:
+        assert serve.status().applications["glyph"].status == "RUNNING"
+        app = App("glyph", f"{serve_url}/configured")
+        app.wait_healthy()
+        health = httpx.get(f"{app.url}/healthz").json()
+        assert (health["model"], health["stages"]["decoder"]["device"]) == ("glyph-mini", "cpu")
+    finally:
+        serve.delete("glyph")

@@ -1,0 +1,108 @@
+"""OpenAI's own Python client, unchanged."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.deployments.serving import App
+
+pytestmark = pytest.mark.serve
+
+TEXT = b"This agreement is governed by the laws of the Republic. The fee is 400 crowns a month."
+
+
+@pytest.fixture
+def client(tiny_app: App) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{tiny_app.url}/v1", api_key="none", max_retries=0, timeout=60) as client:
+        yield client
+
+
+def about(content: bytes | str, question: str = "What is the fee?") -> list[Any]:
+    encoded = base64.b64encode(content).decode() if isinstance(content, bytes) else content
+    file = {"type": "file", "file": {"filename": "agreement.txt", "file_data": encoded}}
+    return [{"role": "user", "content": [file, {"type": "text", "text": question}]}]
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("tiny").object == "model"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-4")
+
+
+def test_chat(client: openai.OpenAI) -> None:
+    completion = client.chat.completions.create(model="tiny", messages=about(TEXT), max_tokens=16)
+    assert completion.choices[0].message.content
+    assert completion.choices[0].finish_reason in {"stop", "length"}
+    usage = completion.usage
+    assert usage is not None
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens is not None
+    assert usage.prompt_tokens_details.model_extra is not None
+    assert usage.prompt_tokens_details.model_extra["visual_tokens"] > 0
+    assert completion.model_extra is not None
+    assert completion.model_extra["glyph"]["pages"] == 1
+    assert completion.model_extra["glyph"]["timings"]["e2e_ms"] > 0
+
+
+def test_a_stream_joins_to_the_whole_answer(client: openai.OpenAI) -> None:
+    arguments: dict[str, Any] = {"model": "tiny", "messages": about(TEXT), "max_completion_tokens": 16, "seed": 7,
+                                 "temperature": 0.8}  # fmt: skip
+    whole = client.chat.completions.create(**arguments)
+    *chunks, last = client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+    assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert last.choices == []
+    assert last.usage is not None
+    assert whole.usage is not None
+    assert last.usage.completion_tokens == whole.usage.completion_tokens
+
+
+def test_a_conversation(client: openai.OpenAI) -> None:
+    first = client.chat.completions.create(model="tiny", messages=about(TEXT), max_tokens=8)
+    messages = [
+        {"role": "system", "content": "Answer in one word."},
+        *about(TEXT),
+        first.choices[0].message.model_dump(),
+        {"role": "user", "content": "And the law?"},
+    ]
+    second = client.chat.completions.create(model="tiny", messages=messages, max_tokens=8)
+    assert second.usage is not None
+    assert second.choices[0].message.content is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "status", "code"),
+    [
+        ({"model": "gpt-4"}, openai.NotFoundError, 404, "model_not_found"),
+        ({"messages": about(b"")}, openai.BadRequestError, 400, "empty_document"),
+        ({"messages": about(b" \n\t ")}, openai.BadRequestError, 400, "empty_document"),
+        ({"max_tokens": 3_000_000_000}, openai.BadRequestError, 400, "context_length_exceeded"),
+        ({"temperature": -1}, openai.BadRequestError, 400, "invalid_request"),
+        ({"messages": about("data:text/plain;base64,a_b")}, openai.BadRequestError, 400, "invalid_request"),
+        ({"messages": about(b"%PDF-1.7\n1 0 obj")}, openai.APIStatusError, 415, "unsupported_document"),
+        ({"messages": about(b"\x89PNG\r\n\x1a\nbroken")}, openai.UnprocessableEntityError, 422, "invalid_document"),
+        ({"n": 2}, openai.BadRequestError, 400, "invalid_request"),
+        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, 400, "invalid_request"),
+        ({"extra_body": {"min_p": 0.1}}, openai.BadRequestError, 400, "invalid_request"),
+        ({"messages": about(b"x" * 5 * 1024**2)}, openai.APIStatusError, 413, "document_too_large"),
+    ],
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_at_fault_is_told_in_openais_form(
+    client: openai.OpenAI, arguments: dict[str, Any], error: type[openai.APIStatusError], status: int, code: str,
+    stream: bool,
+) -> None:  # fmt: skip
+    defaults = {"model": "tiny", "messages": about(TEXT), "max_tokens": 4, "stream": stream}
+    with pytest.raises(error) as caught:
+        client.chat.completions.create(**(defaults | arguments))
+    assert (caught.value.status_code, caught.value.code) == (status, code)
+    assert isinstance(caught.value.body, dict)
+    assert set(caught.value.body) == {"message", "type", "code", "param"}
