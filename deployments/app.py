@@ -75,7 +75,7 @@ def build_app(args: AppArgs) -> serve.Application:
 def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
     """Gateway → decoder → encoder → renderers; the decoder asks the renderers for plans, too."""
     renderers = _renderers(args.renderers).bind(loaders.renderer, args.credits.pages_per_message)
-    encoder = _deployment(Encoder, args.encoder).bind(renderers, loaders.encoder, args.credits)
+    encoder = _deployment(Encoder, args.encoder).bind(renderers, loaders.encoder, args.credits, args.feature_cache_gb)
     decoder = _deployment(Decoder, args.decoder).bind(renderers, encoder, loaders.decoder, args.credits, args.limits)
     config = PipelineConfig(
         model=_model_config(args, args.gateway), render=args.render, engine=args.engine, limits=args.limits

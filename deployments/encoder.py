@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol
 
 from ray.serve.handle import DeploymentHandle
@@ -22,6 +23,7 @@ from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.types import Page, PageFeatures
 from glyph_core.vision.encoder import VisionEncoder
+from glyph_core.vision.feature_cache import FeatureCache
 
 
 class PageEncoder(Protocol):
@@ -40,10 +42,15 @@ class Encoder:
     """Pulls ranges of pages from the renderers and gives their features on."""
 
     def __init__(
-        self, renderer: DeploymentHandle, load: Callable[[], LoadedEncoder], credit_config: CreditConfig
+        self,
+        renderer: DeploymentHandle,
+        load: Callable[[], LoadedEncoder],
+        credit_config: CreditConfig,
+        feature_cache_gb: float = 0.0,
     ) -> None:
         self._renderer, self._credits = renderer, credit_config
         self._loaded = load()
+        self._features: FeatureCache[EncodedPage] = FeatureCache(int(feature_cache_gb * 1e9))
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
 
@@ -76,12 +83,30 @@ class Encoder:
         return self._loaded.report
 
     async def _pull(self, pages: RangeRequest, under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None]) -> None:
+        """Puts the pages' features under way, in order: those that are kept at once, the others when drawn."""
+        kept = [self._features.get(pages.page_digest(index)) for index in range(pages.start, pages.stop)]
+        for is_kept, run in groupby(enumerate(kept, pages.start), key=lambda page: page[1] is not None):
+            indices, features = zip(*run, strict=True)
+            if is_kept:
+                for page in features:
+                    under_way.put_nowait(_done(page))
+            else:
+                await self._draw(replace(pages, start=indices[0], stop=indices[-1] + 1), under_way)
+
+    async def _draw(self, pages: RangeRequest, under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None]) -> None:
         ranges = pages.cut(self._credits.pages_per_render_call)
         issue = self._renderer.render_range.options(stream=True).remote
         rendered = pull_ranges(ranges, issue, max_calls=self._credits.render_calls, stage="renderer")
         async with aclosing(rendered):
             async for page in rendered:
-                under_way.put_nowait(self._batcher.submit(page))
+                features = self._batcher.submit(page)
+                features.add_done_callback(self._keep)
+                under_way.put_nowait(features)
+
+    def _keep(self, features: asyncio.Future[EncodedPage]) -> None:
+        if not features.cancelled() and features.exception() is None:
+            page = replace(features.result(), render_s=0.0, encode_s=0.0)  # next time it costs neither
+            self._features.put(page.plan.digest, page, page.values.nbytes)
 
     def _encode(self, pages: Sequence[RenderedPage]) -> list[EncodedPage]:
         started_at = time.perf_counter()
@@ -91,6 +116,12 @@ class Encoder:
             pack(page, render_s=rendered.render_s, encode_s=encode_s)
             for page, rendered in zip(features, pages, strict=True)
         ]
+
+
+def _done(page: EncodedPage) -> asyncio.Future[EncodedPage]:
+    future: asyncio.Future[EncodedPage] = asyncio.get_running_loop().create_future()
+    future.set_result(page)
+    return future
 
 
 def load_encoder(config: ModelConfig) -> LoadedEncoder:

@@ -90,5 +90,6 @@ async def receive(stream: Stream[T_co], stage: str) -> AsyncGenerator[T_co]:
         return
     except REMOTE_ERRORS as error:
         raise as_glyph_error(error, stage) from error
-    finally:
+    except (asyncio.CancelledError, GeneratorExit):
         stream.cancel()
+        raise

@@ -34,9 +34,9 @@ HEALTH_TIMEOUT_S = 5.0
 class RunningAnswer:
     """A request that the decoder has taken."""
 
-    request_id: str
     model: str
     chat: ChatRequest
+    request: ServedRequest  # owns the documents in the object store
     events: AsyncGenerator[AnswerEvent]  # close it when done early: that cancels the request everywhere
 
 
@@ -95,7 +95,7 @@ class Gateway:
             raise self._not_ready
         # In a thread: bodies are up to hundreds of megabytes.
         chat, request = await asyncio.to_thread(self._admit, body)
-        return RunningAnswer(request.request_id, self.model, chat, await self._begin(request))
+        return RunningAnswer(self.model, chat, request, await self._begin(request))
 
     def _admit(self, body: bytes) -> tuple[ChatRequest, ServedRequest]:
         chat = parse_chat_request(body)

@@ -49,7 +49,8 @@ def build_api(gateway: Gateway) -> FastAPI:
     async def chat_completions(request: Request) -> Response:
         running = await gateway.answer(await read_body(request, gateway.limits.max_request_bytes))
         if running.chat.stream:
-            return StreamingResponse(stream_chunks(running), media_type="text/event-stream")
+            no_cache = {"Cache-Control": "no-cache"}
+            return StreamingResponse(stream_chunks(running), media_type="text/event-stream", headers=no_cache)
         return JSONResponse(await whole_completion(running))
 
     return api
@@ -71,14 +72,14 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 async def whole_completion(running: RunningAnswer) -> Json:
     async with aclosing(running.events) as events:
         answer = [event async for event in events if isinstance(event, Answer)][-1]
-    return completion_json(running.request_id, running.model, answer)
+    return completion_json(running.request.request_id, running.model, answer)
 
 
 async def stream_chunks(running: RunningAnswer) -> AsyncGenerator[bytes]:
     """Server-sent events. An error on the way is one event of its own, after which nothing comes, not even [DONE]."""
     options = running.chat.stream_options
     include_usage = options is not None and options.include_usage
-    chunks = Chunks(running.request_id, running.model, include_usage=include_usage)
+    chunks = Chunks(running.request.request_id, running.model, include_usage=include_usage)
     shown = {False: "", True: ""}  # of the answer and of the reasoning
     try:
         async with aclosing(running.events) as events:

@@ -53,6 +53,9 @@ class RangeRequest:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    def page_digest(self, page_index: int) -> str:
+        return self.render.page_digest(self.document.digest, page_index)
+
     def after(self, num_pages: int) -> RangeRequest:
         """What is left of the range when its first ``num_pages`` have come."""
         return replace(self, start=self.start + num_pages)

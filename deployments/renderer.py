@@ -18,6 +18,7 @@ from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentPlan, DocumentSource, Page
 
 MAX_CONFIGS = 8  # render configurations whose glyphs are kept
+MAX_COUNTS = 10_000  # documents whose token counts are kept
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
 
@@ -53,6 +54,7 @@ class Renderer:
         self._renderer_of = lru_cache(MAX_CONFIGS)(loaded.make_renderer)
         self._count_tokens = loaded.count_tokens
         self._pages_per_message = pages_per_message
+        self._counts: dict[str, TokenCount] = {}  # by document digest
         self._sources = SourceCache()
         self._stats = RendererStats()
 
@@ -61,9 +63,15 @@ class Renderer:
         return await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
 
     async def count_tokens(self, document: DocumentRef, render: RenderConfig) -> TokenCount:
-        """What the document's text would cost the model as tokens."""
-        source = await self._sources.get(document)
-        return await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source)))
+        """What the document's text would cost the model as tokens; counted once for many questions."""
+        count = self._counts.get(document.digest)
+        if count is None:
+            source = await self._sources.get(document)
+            count = await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source)))
+            self._counts[document.digest] = count
+            if len(self._counts) > MAX_COUNTS:
+                del self._counts[next(iter(self._counts))]
+        return count
 
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
         self._stats.num_calls_open += 1

@@ -23,7 +23,7 @@ from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
 from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.token_counter import TokenCounter
+from glyph_core.model.token_counter import TokenCount, estimate_num_tokens
 from glyph_core.types import (
     AnswerEvent,
     DocumentPlan,
@@ -276,8 +276,8 @@ class FakeChain:
 
     def __post_init__(self) -> None:
         self.drawing = FakeRenderer(self.page_s)
-        count = TokenCounter.from_checkpoint(resolve_checkpoint("glyph-mini").path).count
-        loaded = LoadedRenderer(lambda config: self.drawing, count)
+        self.num_counts = 0
+        loaded = LoadedRenderer(lambda config: self.drawing, self._count)
         report = StageReport("fake", "cpu", {})
         self.renderer = Renderer(lambda: loaded, self.credit_config.pages_per_message)
         self.encoder = Encoder(
@@ -290,6 +290,10 @@ class FakeChain:
             self.credit_config,
             LimitConfig(),
         )
+
+    def _count(self, text: str) -> TokenCount:
+        self.num_counts += 1
+        return TokenCount(estimate_num_tokens(text), estimated=True)
 
 
 def request_about(*num_pages: int, question: str = "What?", **sampling: Any) -> ServedRequest:

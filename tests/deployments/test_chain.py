@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+import torch
 
 from deployments.protocol import ServedRequest
 from glyph_core.config import CreditConfig
@@ -80,6 +81,29 @@ def test_windows_are_read_one_after_another_and_no_page_twice() -> None:
     run(test())
 
 
+def test_a_document_is_counted_once_for_many_questions() -> None:
+    async def test() -> None:
+        chain = FakeChain()
+        answers = [(await events_of(chain, request_about(3, 4)))[-1] for _ in range(3)]
+        assert [answer.usage.num_text_tokens for answer in answers if isinstance(answer, Answer)] == [175] * 3
+        assert chain.num_counts == 2
+
+    run(test())
+
+
+def test_features_that_the_engine_refuses_fail_their_request() -> None:
+    async def test() -> None:
+        chain = FakeChain()
+        chain.vision._features = lambda page: torch.zeros(16, 5)  # type: ignore[method-assign]
+        with pytest.raises(StageError, match="another width"):
+            await events_of(chain, request_about(2))
+        assert (await chain.decoder.stats()).engine.num_running == 0
+        assert chain.engine.num_aborted == 1
+        await chain.decoder.check_health()
+
+    run(test())
+
+
 def test_requests_share_batches() -> None:
     async def test() -> None:
         chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
@@ -118,6 +142,7 @@ def test_a_page_that_breaks_the_encoder_fails_its_own_request_only() -> None:
         assert isinstance(good, list)
         assert isinstance(good[-1], Answer)
         assert isinstance(bad, RuntimeError)  # Serve wraps it; see test_faults
+        assert (await chain.decoder.stats()).engine.num_running == 0
         assert chain.engine.num_aborted == 1
 
     run(test())
