@@ -169,7 +169,7 @@ class FakeRenderer:
         ]
 
     def _page_plan(self, source: DocumentSource, index: int) -> PagePlan:
-        return PagePlan(index, self.width_px, self.height_px, digest_of(source.digest.encode(), str(index).encode()))
+        return PagePlan(index, self.width_px, self.height_px, PRESETS["mini"].page_digest(source.digest, index))
 
 
 @dataclass
@@ -273,6 +273,7 @@ class FakeChain:
     credit_config: CreditConfig = field(default_factory=CreditConfig)
     page_s: float = 0.0
     window_pages: int | None = None
+    feature_cache_gb: float = 0.0
 
     def __post_init__(self) -> None:
         self.drawing = FakeRenderer(self.page_s)
@@ -281,7 +282,10 @@ class FakeChain:
         report = StageReport("fake", "cpu", {})
         self.renderer = Renderer(lambda: loaded, self.credit_config.pages_per_message)
         self.encoder = Encoder(
-            LocalHandle(self.renderer), lambda: LoadedEncoder(self.vision, report), self.credit_config
+            LocalHandle(self.renderer),
+            lambda: LoadedEncoder(self.vision, report),
+            self.credit_config,
+            self.feature_cache_gb,
         )
         self.decoder = Decoder(
             LocalHandle(self.renderer),

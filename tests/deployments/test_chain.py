@@ -104,6 +104,20 @@ def test_features_that_the_engine_refuses_fail_their_request() -> None:
     run(test())
 
 
+def test_pages_that_were_seen_are_neither_drawn_nor_encoded_again() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, feature_cache_gb=1e-3)
+        await events_of(chain, request_about(3))
+        again = request_about(3, 5)
+        await events_of(chain, again)
+        assert chain.drawing.num_pages == 8
+        assert sum(chain.vision.batches) == 8
+        fed = chain.engine.fed[f"{again.request_id}/0"]
+        assert [fed[number] for number in range(8)] == [*range(3), *range(5)]
+
+    run(test())
+
+
 def test_requests_share_batches() -> None:
     async def test() -> None:
         chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
