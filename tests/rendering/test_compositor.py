@@ -74,18 +74,18 @@ def test_marks_are_drawn_over_the_character_before() -> None:
 
 def test_glyphs_at_the_edge_are_moved_inside() -> None:
     config = RenderConfig(
-        font="sans", font_size_px=12, cell_width_px=0, line_height_px=12, page_width_px=84, page_height_px=84,
-        margin_px=0, min_width_px=28, inverted=True,
+        font_size_px=12, cell_width_px=4, line_height_px=6, page_width_px=56, page_height_px=60, margin_px=0,
+        snap_px=4, min_width_px=28,
     )  # fmt: skip
     renderer = PageRenderer(config)
-    source = DocumentSource("a.txt", ("jÅfÇ|WjÅ" * 9).encode())
-    ink = 0
-    for index in range(renderer.plan(source).num_pages):
-        boxes = renderer.placed_glyphs(source, index).boxes
-        assert boxes.min() >= 0
-        assert boxes[:, [2, 3]].max() <= 84
-        ink += len(boxes)
-    assert ink == 72
+    source = DocumentSource("a.txt", ("Wj|`" * 70).encode())  # about 7×13 px in cells of 4×6: over all four edges
+    boxes = np.concatenate(
+        [renderer.placed_glyphs(source, index).boxes for index in range(renderer.plan(source).num_pages)]
+    )
+    assert len(boxes) == 280
+    assert boxes[:, :2].min(axis=0).tolist() == [0, 0]
+    assert boxes[:, 2:].max(axis=0).tolist() == [56, 60]
+    assert len({(right - left, bottom - top) for left, top, right, bottom in boxes.tolist()}) == 4  # moved, never cut
 
 
 def test_a_cell_larger_than_its_page_loses_only_what_lies_outside() -> None:

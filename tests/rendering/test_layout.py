@@ -44,6 +44,7 @@ def broken(text: str, columns: int) -> list[str]:
         ("one two\n\n\nthree", ["one two", "", "", "three"]),
         ("\n\none", ["", "", "one"]),
         ("one\n\n  \n", ["one"]),
+        ("one\n\n\u0301\n", ["one", "", "\u0301"]),
         ("a\rb\x0cc\u2028d\x85e", ["a", "b", "c", "d", "e"]),
         ("exactly9w next", ["exactly9w ", "next"]),
         ("one antidisestablish", ["one ", "antidisest", "ablish"]),

@@ -80,6 +80,13 @@ def test_blank_lines_are_kept(renderer: PageRenderer) -> None:
     assert len(pages) == 2
 
 
+def test_line_ends_of_all_systems_make_the_same_pages(renderer: PageRenderer) -> None:
+    text = "one two\n\nthree\n\n\n" * 30 + "end"
+    unix, windows, mac = (all_pages(renderer, source_of(text.replace("\n", end))) for end in ("\n", "\r\n", "\r"))
+    for pages in (windows, mac):
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(unix, pages, strict=True))
+
+
 def test_ink_stays_within_the_margins(renderer: PageRenderer) -> None:
     for page in all_pages(renderer, book(130)):
         rows, columns = np.nonzero(page.pixels < 255)
