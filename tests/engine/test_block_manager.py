@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyph_core.config import SamplingConfig
@@ -72,7 +72,7 @@ def test_pages_that_differ_in_one_thing_share_nothing(field: str) -> None:
     second = {
         "digest": document("digest of the pagE", (1, 4, 8), 0),
         "grid": document("digest of the page", (1, 8, 4), 0),  # as many tokens
-        "offset": document("digest of the page", (1, 4, 8), 4),
+        "offset": document("digest of the page", (1, 4, 8), 1),  # after a text token of the placeholder's id
     }[field]
     blocks = BlockManager(32, SIZE)
     a = sequence_of(first)
@@ -84,6 +84,7 @@ def test_pages_that_differ_in_one_thing_share_nothing(field: str) -> None:
     assert not set(a.block_hashes) & set(b.block_hashes)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["p", "q", (1, 2), (1, 3), (2,)]), min_size=1, max_size=6).map(tuple),
     st.lists(st.sampled_from(["p", "q", (1, 2), (1, 3), (2,)]), min_size=1, max_size=6).map(tuple),

@@ -79,9 +79,10 @@ def test_logprobs_are_of_the_models_own_distribution() -> None:
         assert token.logprob == pytest.approx(row[token.token_id].item(), abs=1e-5)
 
 
-def test_a_drawn_token_is_penalised_from_then_on() -> None:
-    logits = torch.full((1, VOCAB_SIZE), -1.0)
-    logits[0, [4, 5]] = torch.tensor([2.0, 1.5])
+@pytest.mark.parametrize("best", [(2.0, 1.5), (-1.0, -1.5)])
+def test_a_drawn_token_is_penalised_from_then_on(best: tuple[float, float]) -> None:
+    logits = torch.full((1, VOCAB_SIZE), -5.0)
+    logits[0, [4, 5]] = torch.tensor(best)
     state = state_of(SamplingConfig(repetition_penalty=2.0), [9])
     assert [sample(logits, [state])[0].token_id for _ in range(4)] == [4, 5, 4, 4]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from glyph_core.config import EngineConfig
@@ -96,6 +97,17 @@ def test_one_that_finds_no_room_keeps_later_ones_out() -> None:
     assert bench.spans() == [("1", 0, 20), ("2", 0, 4)]
 
 
+def test_admission_leaves_each_running_sequence_a_block_to_grow_into() -> None:
+    bench = Bench(num_blocks=8)
+    bench.add((1,) * 9)  # 3 blocks
+    bench.step()
+    tight = bench.add((2,) * 17)  # 5 blocks
+    assert {name for name, _, _ in bench.spans()} == {"0"}
+    bench.scheduler.remove(tight)
+    bench.add((2,) * 16)
+    assert {name for name, _, _ in bench.spans()} == {"0", "2"}
+
+
 def test_the_newest_is_preempted_and_computed_again() -> None:
     bench = Bench(num_blocks=8, prefix_cache=False)
     old, new = bench.add((1,) * 11), bench.add((2,) * 11)  # 3 blocks each; one is left over for each that runs
@@ -144,13 +156,26 @@ def test_two_that_wait_for_pages_with_half_the_pool_each_do_not_lock_each_other(
     assert bench.spans() == [("1", 0, 20)]
 
 
-def test_the_same_beginning_is_computed_once_when_requests_come_together() -> None:
-    bench = Bench(budget=12)
+@pytest.mark.parametrize(("budget", "leader"), [(12, [(0, 12), (12, 21)]), (64, [(0, 21)])])
+def test_the_same_beginning_is_computed_once_when_requests_come_together(
+    budget: int, leader: list[tuple[int, int]]
+) -> None:
+    bench = Bench(budget=budget)
     bench.add((1,) * 20, (2,))
     bench.add((1,) * 20, (3,))
-    assert bench.spans() == [("0", 0, 12)]
-    assert bench.spans() == [("0", 12, 21)]
+    for start, stop in leader:
+        assert bench.spans() == [("0", start, stop)]
     assert bench.spans() == [("0", 21, 22), ("1", 20, 21)]
+
+
+def test_what_a_preempted_sequence_finds_of_its_own_is_not_counted_as_cached() -> None:
+    bench = Bench(num_blocks=8)
+    bench.add((1,) * 11)
+    new = bench.add((2,) * 11)
+    while not bench.scheduler.num_preemptions:
+        bench.step()
+    assert new.num_computed_tokens > 0
+    assert new.num_cached_tokens == 0
 
 
 def test_a_running_sequence_takes_what_another_has_computed() -> None:
