@@ -180,21 +180,36 @@ def test_an_engine_that_dies_fails_all_who_wait_and_all_who_come() -> None:
 
 def test_leaving_in_the_middle_frees_everything() -> None:
     async def test() -> None:
-        chain = FakeChain(credit_config=SMALL, page_s=0.005, engine=FakeEngine(is_stuck=True))
+        chain = FakeChain(credit_config=SMALL, page_s=0.02)
         events = chain.decoder.answer(request_about(100))
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Progress) and event.num_pages_encoded >= 3:
                     break
-        await asyncio.sleep(0.05)
-        drawn = chain.drawing.num_pages
-        stats = await chain.decoder.stats()
-        assert (stats.num_requests, stats.engine.num_running) == (0, 0)
-        assert (await chain.renderer.stats()).num_calls_open == 0
-        await asyncio.sleep(0.1)
-        assert chain.drawing.num_pages == drawn
+        await assert_all_is_free(chain)
 
     run(test())
+
+
+def test_leaving_a_range_in_the_middle_stops_what_it_pulls() -> None:
+    async def test() -> None:
+        chain = FakeChain(page_s=0.02)
+        messages = chain.encoder.encode_range(range_of(100, stored(b"100")))
+        await anext(messages)
+        await messages.aclose()
+        await assert_all_is_free(chain)
+
+    run(test())
+
+
+async def assert_all_is_free(chain: FakeChain) -> None:
+    await asyncio.sleep(0.06)  # what a thread is drawing is finished
+    num_drawn = chain.drawing.num_pages
+    stats = await chain.decoder.stats()
+    assert (stats.num_requests, stats.engine.num_running) == (0, 0)
+    assert (await chain.renderer.stats()).num_calls_open == 0
+    await asyncio.sleep(0.2)
+    assert chain.drawing.num_pages == num_drawn
 
 
 def test_cancelling_while_the_engine_takes_the_request_leaves_nothing_behind() -> None:

@@ -52,12 +52,12 @@ def test_a_reader_that_stops_leaves_at_most_the_window_made() -> None:
 
 def test_closing_cancels_the_open_calls() -> None:
     async def close_early() -> None:
-        stage = CountingStage(page_s=0.01)
+        stage = CountingStage(page_s=0.05)
         pages = pull(stage, 300)
         await anext(pages)
         assert stage.num_open == CALLS
         await pages.aclose()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # left alone, they would be open for five times as long
         assert stage.num_open == 0
 
     asyncio.run(close_early())
