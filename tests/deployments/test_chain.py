@@ -180,7 +180,7 @@ def test_an_engine_that_dies_fails_all_who_wait_and_all_who_come() -> None:
 
 def test_leaving_in_the_middle_frees_everything() -> None:
     async def test() -> None:
-        chain = FakeChain(credit_config=SMALL, page_s=0.02)
+        chain = FakeChain(page_s=0.02)
         events = chain.decoder.answer(request_about(100))
         async with aclosing(events):
             async for event in events:
