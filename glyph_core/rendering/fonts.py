@@ -3,6 +3,9 @@
 DejaVu first, then Droid Sans Fallback (Chinese, Japanese, Korean), which MuPDF carries inside its library. Everything
 is read from files that are installed with the packages, never from the system, and rasterised by the FreeType that
 freetype-py carries: the same text gives the same pixels on every machine.
+
+Outlines are hinted up and down only (FreeType's light auto-hinter): stems keep the widths that subpixel positions need,
+and at 7×14 px a full stop and a comma, 0 and O stay further apart than under DejaVu's own hinting program.
 """
 
 from __future__ import annotations
