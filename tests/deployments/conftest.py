@@ -1,8 +1,7 @@
-"""One Ray Serve for the whole session, on ports that were free."""
+"""One Ray Serve for all tests of this folder, on ports that were free."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,32 +15,33 @@ from tests.deployments.serving import MAX_MODEL_LEN, App, fake_chain, free_port,
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_glm4v(tmp_path_factory.mktemp("served") / "tiny", max_model_len=MAX_MODEL_LEN)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def serve_url() -> Iterator[str]:
     """A Ray of our own and Serve's HTTP proxy, without an application."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     port = free_port()
-    ray.init(
-        address="local",
-        num_cpus=8,  # for Ray's bookkeeping: the stages ask for little, and a test starts more of them
-        include_dashboard=False,
-        object_store_memory=400 * 1024**2,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("RAY_AUTH_MODE", "disabled")  # a token would be written to the home folder
+        ray.init(
+            address="local",
+            num_cpus=8,  # for Ray's bookkeeping: the stages ask for little, and a test starts more of them
+            include_dashboard=False,
+            object_store_memory=400 * 1024**2,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()
     ray.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny_app(serve_url: str, tiny_folder: Path) -> App:
     """The real stages on a tiny random checkpoint."""
     serve.run(build_app(tiny_args(tiny_folder)), name="tiny", route_prefix="/tiny")
@@ -50,7 +50,7 @@ def tiny_app(serve_url: str, tiny_folder: Path) -> App:
     return app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_health(serve_url: str, tiny_folder: Path) -> httpx.Response:
     """What /healthz said of the application of fixed cost as soon as Serve called it running."""
     serve.run(fake_chain(tiny_folder), name="fakes", route_prefix="/fakes")

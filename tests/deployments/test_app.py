@@ -14,7 +14,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.app import AppArgs, build_app
-from tests.deployments.serving import App
+from tests.deployments.serving import App, wait_until
 
 SERVE_CONFIG = Path(__file__).parents[2] / "serve_config.yaml"
 
@@ -68,6 +68,11 @@ def test_a_model_folder_holds_in_any_working_directory(tmp_path: Path, monkeypat
     assert gateway.init_args[1].model.model == str(tmp_path / "model")
 
 
+def status_of(name: str) -> str:
+    application = serve.status().applications.get(name)
+    return str(application.status.value) if application else "NOT_STARTED"
+
+
 @pytest.mark.serve
 def test_the_shipped_configuration_reaches_running_on_the_cpu(serve_url: str, config: dict[str, Any]) -> None:
     """As ``serve deploy`` does it, without the lines that ask for a GPU."""
@@ -75,10 +80,11 @@ def test_the_shipped_configuration_reaches_running_on_the_cpu(serve_url: str, co
     for stage in ("encoder", "decoder"):
         del application["args"][stage]["num_gpus"]
     application["route_prefix"] = "/configured"
-    client = _get_global_client()
-    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True)
+    schema = ServeDeploySchema.model_validate({"applications": [application]})
     try:
-        assert serve.status().applications["glyph"].status == "RUNNING"
+        _get_global_client().deploy_apps(schema)
+        wait_until(lambda: status_of("glyph") not in {"DEPLOYING", "NOT_STARTED"}, 300)
+        assert status_of("glyph") == "RUNNING"
         app = App("glyph", f"{serve_url}/configured")
         app.wait_healthy()
         health = httpx.get(f"{app.url}/healthz").json()
