@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
+from deployments.endpoint import LOOPBACK_HOSTS
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, SamplingConfig
 from glyph_core.documents.source import read_source
@@ -118,15 +119,14 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
 
     Raises the endpoint's own error, and StageError where it is out of reach or breaks off.
     """
-    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
     base_url = f"{url.rstrip('/').removesuffix('/v1')}/v1"
     try:
-        with httpx.Client(base_url=base_url, timeout=timeout) as client:
+        with _client(base_url) as client:
             body = request_json(question, model or _served_model(client))
             with client.stream("POST", "/chat/completions", json=body) as response:
                 _raise_for_error(response)
                 yield from _events(response.iter_lines())
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StageError(f"no answer from {base_url}: {error}; is `glyph serve` running there?") from error
 
 
@@ -147,6 +147,12 @@ def request_json(question: Question, model: str) -> Json:
         **sampling,
         "glyph": {"progress": True} | ({"preset": question.preset} if question.preset else {}),
     }
+
+
+def _client(base_url: str) -> httpx.Client:
+    through_proxy = httpx.URL(base_url).host not in LOOPBACK_HOSTS  # no proxy reaches our own machine
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    return httpx.Client(base_url=base_url, timeout=timeout, trust_env=through_proxy)
 
 
 def _served_model(client: httpx.Client) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +54,17 @@ def print_warnings(warnings: Iterable[str]) -> None:
         stderr_console().print(f"warning: {warning}", style="yellow", markup=False)
 
 
+@contextmanager
+def phase_shown() -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being done, while it is; nothing where stderr is no terminal."""
+    console = stderr_console()
+    if not console.is_terminal:
+        yield lambda phase: None
+        return
+    with console.status("") as status:
+        yield status.update
+
+
 class ProgressBars:
     """Bars on stderr that go away when they are done; nothing where stderr is no terminal."""
 
@@ -68,13 +79,6 @@ class ProgressBars:
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=num_all)
         self._progress.update(self._tasks[label], completed=num_done, total=num_all)
-
-    def say(self, label: str) -> None:
-        """Shows what is being done in place of what was."""
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-        self._tasks = {}
-        self.update(label, 0)
 
     def stop(self) -> None:
         self._progress.stop()

@@ -9,12 +9,11 @@ from typing import Any
 
 import yaml
 
-from deployments.cli_console import ProgressBars, stderr_console
-from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
+from deployments.cli_console import phase_shown, stderr_console
+from deployments.endpoint import LOOPBACK_HOSTS, Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
 from glyph_core.errors import ConfigError
 
 IMPORT_PATH = "deployments.app:build_app"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 # Of Serve's configuration file: what `glyph serve` honours, and what means nothing on one machine.
 SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location"})
 APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
@@ -63,8 +62,8 @@ def _refuse_others(mapping: dict[str, Any], honoured: frozenset[str], path: Path
 def running_endpoint(settings: EndpointSettings) -> Iterator[tuple[Endpoint, EndpointUrls]]:
     """An endpoint that answers; when the block ends, whatever ends it, nothing of it is left."""
     with Endpoint(settings) as endpoint:
-        with ProgressBars() as bars:
-            urls = endpoint.wait_ready(bars.say)
+        with phase_shown() as show_phase:
+            urls = endpoint.wait_ready(show_phase)
         yield endpoint, urls
 
 

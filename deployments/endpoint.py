@@ -27,6 +27,7 @@ from glyph_core.config import Config
 from glyph_core.errors import ConfigError, StageError
 
 STOP_GRACE_S = 10.0  # for answers on their way and for Ray's own shutdown; what is left then is killed
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import httpx
@@ -25,12 +26,14 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
 from deployments.app import AppArgs, build_app
 from deployments.endpoint import EndpointSettings, EndpointUrls
+from deployments.openai_types import invalid_request
 from deployments.session import end_session
 from glyph_core.errors import ConfigError, GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 
 APP_NAME = "glyph"
 MIN_CPUS = 2  # of Ray's bookkeeping: the stages' shares sum to more than one
+START_ATTEMPTS = 3
 OBJECT_STORE_BYTES = 1024**3  # what is on its way between the stages; credits bound it, and what is more goes to disk
 WARM_UP_TIMEOUT_S = 600.0
 POLL_S = 0.1
@@ -93,16 +96,7 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     args = app_args(settings.app)
     on_phase("looking for the model")
     resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
-    on_phase("starting Ray")
-    context = ray.init(
-        address="local",
-        num_cpus=max(MIN_CPUS, os.cpu_count() or 1),
-        include_dashboard=True,
-        dashboard_port=settings.dashboard_port,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
+    dashboard_url, session_folder = start_ray(settings.dashboard_port, on_phase)
     check_room(args, ray.cluster_resources())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
@@ -114,9 +108,35 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     wait_healthy(f"{url}/healthz")
     return EndpointUrls(
         api=f"{url}/v1",
-        dashboard=f"http://{context.dashboard_url}",
-        logs=os.path.join(context.address_info["session_dir"], "logs", "serve"),
+        dashboard=f"http://{dashboard_url}",
+        logs=os.path.join(session_folder, "logs", "serve"),
     )
+
+
+def start_ray(dashboard_port: int | None, on_phase: OnPhase) -> tuple[str, str]:
+    """The dashboard's address and the session's folder. Raises ConfigError when Ray does not come up.
+
+    Ray gives its node manager 30 s, which a busy machine or a first start from a cold disk can exceed.
+    """
+    for attempt in range(1, START_ATTEMPTS + 1):
+        on_phase("starting Ray" if attempt == 1 else f"starting Ray, attempt {attempt}")
+        try:
+            context = ray.init(
+                address="local",
+                num_cpus=max(MIN_CPUS, os.cpu_count() or 1),
+                include_dashboard=True,
+                dashboard_port=dashboard_port,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
+        except Exception as error:  # noqa: BLE001 - this is the class that Ray raises for it
+            reason = error
+            ray.shutdown()
+            end_session(os.getpid())  # what came up of it
+        else:
+            return str(context.dashboard_url), str(context.address_info["session_dir"])
+    raise ConfigError(f"Ray did not start in {START_ATTEMPTS} attempts: {reason}")
 
 
 def app_args(values: dict[str, Any]) -> AppArgs:
@@ -124,8 +144,7 @@ def app_args(values: dict[str, Any]) -> AppArgs:
     try:
         return AppArgs.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ConfigError(invalid_request(error).message) from error
 
 
 def check_room(args: AppArgs, resources: Mapping[str, float]) -> None:
@@ -167,13 +186,16 @@ def failure_of(app: ApplicationStatusOverview) -> str:
 
 def wait_healthy(url: str) -> None:
     """Until the warm-up request went through the whole chain. Raises ConfigError when that takes too long."""
+    reason = "nobody listens"
     deadline = time.monotonic() + WARM_UP_TIMEOUT_S
     while time.monotonic() < deadline:
-        response = httpx.get(url, timeout=WARM_UP_TIMEOUT_S, trust_env=False)
-        if response.is_success:
-            return
+        with suppress(httpx.TransportError):
+            response = httpx.get(url, timeout=WARM_UP_TIMEOUT_S, trust_env=False)
+            if response.is_success:
+                return
+            reason = response.text
         time.sleep(POLL_S)
-    raise ConfigError(f"the warm-up request was not answered within {WARM_UP_TIMEOUT_S:.0f} s: {response.text}")
+    raise ConfigError(f"the warm-up request was not answered within {WARM_UP_TIMEOUT_S:.0f} s: {reason}")
 
 
 def _send(events: TextIO, **event: Any) -> None:

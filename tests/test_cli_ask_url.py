@@ -186,8 +186,16 @@ def test_something_else_at_that_address_is_told(endpoint: FakeEndpoint, document
     assert "no Glyph Serve endpoint" in result.stderr
 
 
-def test_nobody_at_that_address_is_told(endpoint: FakeEndpoint, document: Path) -> None:
-    endpoint.url = "http://127.0.0.1:9"  # discard: nobody listens there
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nowhere", "http://[broken"], ids=["closed", "no-url", "broken"])
+def test_nobody_at_that_address_is_told(endpoint: FakeEndpoint, document: Path, url: str) -> None:
+    endpoint.url = url
     result = ask(endpoint, document)
     assert result.exit_code == 1
-    assert "no answer from http://127.0.0.1:9/v1" in result.stderr
+    assert f"no answer from {url}/v1" in result.stderr
+
+
+def test_a_proxy_is_not_asked_for_our_own_machine(
+    endpoint: FakeEndpoint, document: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert ask(endpoint, document).exit_code == 0
