@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Collects the words and the prose that glyph-mini is trained on from this machine's packages into one file.
 
-    apt-get install wamerican        # the word list
-    scripts/collect_text.py --out build/text_sources.json.gz
+apt-get install wamerican        # the word list
+scripts/collect_text.py --out build/text_sources.json.gz
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from glyph_core.training.text_sources import TextSources, read_paragraphs, read_words, save
 
-DOCUMENT_ROOTS = ("/usr/share/doc", "/usr/share/man/man1", "/usr/share/man/man7", "/usr/share/man/man8",
-                  "/usr/share/perl", "/usr/share/vim", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))  # fmt: skip
+DOCUMENT_ROOTS = (
+    "/usr/share/doc", "/usr/share/man/man1", "/usr/share/man/man7", "/usr/share/man/man8", "/usr/share/perl",
+    "/usr/share/vim", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"),
+)  # fmt: skip
 
 
 def main() -> None:

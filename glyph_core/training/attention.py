@@ -12,6 +12,7 @@ Shapes: T rows, H heads, K ≤ H key heads, S head size; ``lse`` is (H, T) float
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -37,13 +38,11 @@ class Segments:
 def attend(q: Tensor, k: Tensor, v: Tensor, segments: Segments, *, causal: bool) -> Tensor:
     """Each segment within itself: (T, H, S) and (T, K, S) → (T, H, S)."""
     if q.is_cuda:
-        return cast("Tensor", _Merged.apply(q, k, v, (_Part(segments, segments, causal),)))
+        return cast("Tensor", _Merged.apply(q, k, v, (_Part(segments, segments, causal),)))  # type: ignore[no-untyped-call]
     return _reference(q, k, v, segments, segments, causal)
 
 
-def attend_asked(
-    q: Tensor, k: Tensor, v: Tensor, prefixes: Segments, asked: Segments, questions: Segments
-) -> Tensor:
+def attend_asked(q: Tensor, k: Tensor, v: Tensor, prefixes: Segments, asked: Segments, questions: Segments) -> Tensor:
     """Prefixes causally within themselves, questions over their prefix and causally within themselves.
 
     Rows are all prefixes, then all questions; ``asked`` holds the questions of each document in one segment.
@@ -52,7 +51,7 @@ def attend_asked(
     before = attend(q[:cut], k[:cut], v[:cut], prefixes, causal=True)
     if q.is_cuda:
         parts = (_Part(asked, prefixes, False), _Part(questions, questions, True))
-        after = cast("Tensor", _Merged.apply(q[cut:], k, v, parts))
+        after = cast("Tensor", _Merged.apply(q[cut:], k, v, parts))  # type: ignore[no-untyped-call]
     else:
         after = _reference_asked(q, k, v, prefixes, asked, questions)
     return torch.cat([before, after])
@@ -88,7 +87,7 @@ class _Merged(torch.autograd.Function):
             out = (outputs[0] * first + outputs[1] * (1 - first)).to(q.dtype)
         ctx.save_for_backward(q, k, v, out, lse)
         ctx.parts, ctx.seeds = parts, seeds
-        return out
+        return cast("Tensor", out)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -109,7 +108,7 @@ class _Merged(torch.autograd.Function):
 
 def _cut(rows: Tensor, parts: tuple[_Part, ...]) -> list[Tensor]:
     """The keys or values of each part."""
-    return list(rows.split([part.keys.num_rows for part in parts]))
+    return list(torch.split(rows, [part.keys.num_rows for part in parts]))
 
 
 def _reference(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segments, causal: bool) -> Tensor:
@@ -120,7 +119,9 @@ def _reference(q: Tensor, k: Tensor, v: Tensor, queries: Segments, keys: Segment
     return torch.cat(outputs)
 
 
-def _reference_asked(q: Tensor, k: Tensor, v: Tensor, prefixes: Segments, asked: Segments, questions: Segments) -> Tensor:
+def _reference_asked(
+    q: Tensor, k: Tensor, v: Tensor, prefixes: Segments, asked: Segments, questions: Segments
+) -> Tensor:
     cut = prefixes.num_rows
     documents = list(zip(_bounds(prefixes.starts), _bounds(asked.starts), strict=True))
     outputs, number = [], 0
@@ -143,5 +144,4 @@ def _softmax(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
 
 
 def _bounds(starts: Tensor) -> list[tuple[int, int]]:
-    values = starts.tolist()
-    return list(zip(values[:-1], values[1:], strict=True))
+    return list(pairwise(starts.tolist()))

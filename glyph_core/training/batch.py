@@ -155,7 +155,9 @@ def _pack_canvas(
 def _pack_text(documents: Sequence[PackedDocument], final: np.ndarray) -> dict[str, np.ndarray]:
     """The arrays from ``text_ids`` to ``specs``."""
     prefixes, questions = _Rows(), _Rows()
-    question_starts, kinds, specs = [0], [], []
+    question_starts = [0]
+    kinds: list[int] = []
+    specs: list[int] = []
     answer_rows: list[int] = []
     answer_ids: list[int] = []
     answer_questions: list[int] = []
@@ -164,7 +166,8 @@ def _pack_text(documents: Sequence[PackedDocument], final: np.ndarray) -> dict[s
         position = prefixes.add_text(PROMPT_HEAD, 0)
         for _ in document.pages:
             position = prefixes.add_text((BEGIN_OF_IMAGE,), position)
-            position = prefixes.add_page(*next(grids), position)
+            columns, rows = next(grids)
+            position = prefixes.add_page(columns, rows, position)
             position = prefixes.add_text((END_OF_IMAGE,), position)
         prefixes.end_document()
         for question in document.questions:

@@ -206,7 +206,12 @@ def bullet_list(draft: Draft) -> None:
 
 
 def _by_number(title: str, number: int) -> Callable[[Material], str]:
-    frames = ("What is number {n} of {t}?", "Which {t} is number {n}?", "{t}, item {n}?", "What stands at {n} under {t}?")
+    frames = (
+        "What is number {n} of {t}?",
+        "Which {t} is number {n}?",
+        "{t}, item {n}?",
+        "What stands at {n} under {t}?",
+    )
     return lambda material: material.pick(frames).format(n=number, t=title)
 
 

@@ -30,7 +30,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     pieces = sorted(folder.glob("piece_*.pt"))
     if not pieces:
         raise ConfigError(f"{folder} holds no state of a training run; begin without --resume")
-    flat: dict[str, Any] = {}
+    flat: dict[tuple[Any, ...], Any] = {}
     for piece in pieces:
         flat.update(torch.load(piece, map_location="cpu", weights_only=True))
     return _nested(flat)
@@ -42,7 +42,7 @@ def save_pieces(state: dict[str, Any], folder: Path, *, with_optimiser: bool) ->
     Without the optimisers' state a run can be evaluated and exported from the pieces; resumed, it warms up anew.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    piece: dict[str, Any] = {}
+    piece: dict[tuple[Any, ...], Any] = {}
     size = number = 0
     for name, value in _flat({k: v for k, v in state.items() if with_optimiser or k not in ("muon", "adam")}):
         if isinstance(value, Tensor) and value.is_floating_point():

@@ -70,13 +70,10 @@ def make_document(material: Material, typesetter: Typesetter, spec: PageSpec, nu
 
 
 def _page_of(material: Material, look: str, spec: PageSpec) -> RenderConfig:
-    """The look on a page of the spec's size; the official page keeps its own width where the spec allows it."""
+    """The look on a page of the spec's size, but no larger than the look's own."""
     config = LOOKS[look]
-    width, height = (material.number(*sides) * BLOCK_PX for sides in (spec.columns, spec.rows))
-    if config.snap_px == 1:
-        if width >= config.page_width_px * 3 // 4:
-            width = config.page_width_px
-        height = min(height, config.page_height_px)
+    width = min(material.number(*spec.columns) * BLOCK_PX, config.page_width_px)
+    height = min(material.number(*spec.rows) * BLOCK_PX, config.page_height_px)
     min_width = min(config.min_width_px, width)
     return config.model_copy(update={"page_width_px": width, "page_height_px": height, "min_width_px": min_width})
 

@@ -87,7 +87,7 @@ class Draft:
 
     def new_field(self) -> FieldOfInterest | None:
         """A field that is not in the document yet; None if a few draws find none."""
-        known = fields_of(self.material.split)
+        known = fields_of(self.material.wording)
         for _ in range(4):
             candidate = self.material.pick(known)
             if all(candidate.group != other.group for other in self.fields.values()):
@@ -118,7 +118,12 @@ class Questioner:
     def draw(self, count: int) -> list[Question]:
         """``count`` questions, or fewer where the document has little to ask for."""
         names, weights = zip(*self._mix, strict=True)
-        makers = {"fact": self._fact, "continue": self._continue, "transcribe": self._transcribe, "absent": self._absent}
+        makers = {
+            "fact": self._fact,
+            "continue": self._continue,
+            "transcribe": self._transcribe,
+            "absent": self._absent,
+        }
         questions: dict[str, Question] = {}
         for name in self._material.random.choices(names, weights, k=3 * count):
             question = makers[name]()
@@ -178,7 +183,7 @@ class Questioner:
         return Question(QuestionKind.ABSENT, ask(self._material), ABSENT_ANSWER) if ask else None
 
     def _absent_field(self) -> Callable[[Material], str] | None:
-        candidate = self._material.pick(fields_of(self._material.split))
+        candidate = self._material.pick(fields_of(self._material.wording))
         related = related_to(candidate.name)
         if any(name in related or present.group == candidate.group for name, present in self._draft.fields.items()):
             return None
@@ -208,7 +213,7 @@ class Questioner:
         if self._draft.keys and material.chance(0.5):
             key = similar_key(material, material.pick(list(self._draft.keys)).title())
         elif material.chance(0.5):
-            key = material.pick(material.pick(fields_of(material.split)).labels)
+            key = material.pick(material.pick(fields_of(material.wording)).labels)
         else:
             key = f"{material.word()} {material.word()}".title()
         return None if key.lower() in self._folded else by_key(key)

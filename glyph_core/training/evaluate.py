@@ -21,15 +21,18 @@ from glyph_core.training.material import Material
 from glyph_core.training.model import PackedReader
 from glyph_core.training.rows import Row
 from glyph_core.training.step import DeviceBatch, run_step
-from glyph_core.training.text_sources import Split, TextSources
+from glyph_core.training.text_sources import TextSources
 
 JPEG_QUALITY = 60.0
 UNITS_PER_BATCH = 40_000
 
 
-def row_documents(row: Row, sources: TextSources, typesetter: Typesetter, num_questions: int, seed: int) -> list[PackedDocument]:
-    """Documents with at least ``num_questions`` questions that the row counts, and no others."""
-    material = Material(sources, Split.HELD_OUT, seed)
+def row_documents(
+    row: Row, sources: TextSources, typesetter: Typesetter, num_questions: int, seed: int
+) -> list[PackedDocument]:
+    """Documents with at least ``num_questions`` questions that the row counts, and no others; ``sources`` are the
+    held-out ones."""
+    material = Material(sources, row.formats, seed, row.wording)
     documents: list[PackedDocument] = []
     count = 0
     while count < num_questions:
@@ -47,7 +50,9 @@ def _treated(document: PackedDocument, row: Row) -> PackedDocument:
         pages = tuple(replace(page, photometry=(1.0, 0.0, 0.0)) for page in pages)
     if row.jpeg:
         pages = tuple(
-            replace(page, canvas=(page.laid_out.width_px, page.laid_out.height_px, *page.final_size, 0, 0, 0, JPEG_QUALITY))
+            replace(
+                page, canvas=(page.laid_out.width_px, page.laid_out.height_px, *page.final_size, 0, 0, 0, JPEG_QUALITY)
+            )
             for page in pages
         )
     return replace(document, pages=pages)
@@ -84,8 +89,7 @@ def row_batches(
     ink_starts = typesetter.ink_table().starts
     return {
         row.name: [
-            pack(group, ink_starts)
-            for group in _batches(row_documents(row, sources, typesetter, num_questions, seed))
+            pack(group, ink_starts) for group in _batches(row_documents(row, sources, typesetter, num_questions, seed))
         ]
         for row in rows
     }
@@ -101,7 +105,7 @@ def measure(
     for name, batches in batches_of.items():
         right = 0
         for batch in batches:
-            result = run_step(reader, composer, DeviceBatch(batch, device), augmented=False, glyph_weight=0.0)
+            result = run_step(reader, composer, DeviceBatch(batch, device).move(), augmented=False, glyph_weight=0.0)
             right += int(result.is_right.sum())
         shares[name] = right / max(1, sum(batch.num_questions for batch in batches))
     reader.compile_pieces(True)

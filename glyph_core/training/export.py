@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from pathlib import Path
 
@@ -26,9 +27,7 @@ def export(model: Glm4vForConditionalGeneration, folder: Path, companions: Path)
     generation.eos_token_id = [ID_OF["<|endoftext|>"], ID_OF["<|user|>"]]
     generation.pad_token_id = ID_OF["<|endoftext|>"]
     generation.do_sample = False
-    weights = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
-    model.config.dtype = torch.bfloat16
-    model.save_pretrained(folder, state_dict=weights)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
     if folder.resolve() == companions.resolve():
         return
     for name in COMPANION_FILES:

@@ -117,17 +117,59 @@ def fields_of(split: Split) -> tuple[FieldOfInterest, ...]:
 
 # Frames around a question in people's words; "{q}" is the question, "{l}" the same with a small first letter.
 _POLITE = {
-    Split.TRAIN: ("{q}",) * 12 + ("{l}", "Please tell me: {q}", "Can you tell me {l}", "I would like to know {l}", "{q} Please be exact.", "Hello, {l}", "According to the document, {l}", "Look it up: {q}"),
+    Split.TRAIN: ("{q}",) * 12
+    + (
+        "{l}",
+        "Please tell me: {q}",
+        "Can you tell me {l}",
+        "I would like to know {l}",
+        "{q} Please be exact.",
+        "Hello, {l}",
+        "According to the document, {l}",
+        "Look it up: {q}",
+    ),
     Split.HELD_OUT: ("{q}", "{q}", "{q}", "{l}", "Could you check {l}", "Quick question: {l}", "In this document, {l}"),
-}  # fmt: skip
+}
 _KEY_FRAMES = {
-    Split.TRAIN: ("What is the {k}?",) * 5 + ("What is {k}?", "{k}?", "{k}", "Find the {k}.", "What is the value of {k}?", "What does it say for {k}?", "{k}:", "What's the {k}?", "Tell me the {k}.", "What is the {k} in this document?", "Which {k} is given?", "What is written next to {k}?", "Give the {k}.", "{k} please"),
-    Split.HELD_OUT: ("What is the {k}?", "What is the {k}?", "{k}?", "Please find the {k}.", "What {k} is stated?", "Look up the {k}.", "What does the page give as {k}?"),
-}  # fmt: skip
+    Split.TRAIN: ("What is the {k}?",) * 5
+    + (
+        "What is {k}?",
+        "{k}?",
+        "{k}",
+        "Find the {k}.",
+        "What is the value of {k}?",
+        "What does it say for {k}?",
+        "{k}:",
+        "What's the {k}?",
+        "Tell me the {k}.",
+        "What is the {k} in this document?",
+        "Which {k} is given?",
+        "What is written next to {k}?",
+        "Give the {k}.",
+        "{k} please",
+    ),
+    Split.HELD_OUT: (
+        "What is the {k}?",
+        "What is the {k}?",
+        "{k}?",
+        "Please find the {k}.",
+        "What {k} is stated?",
+        "Look up the {k}.",
+        "What does the page give as {k}?",
+    ),
+}
 _ALL_FRAMES = {
-    Split.TRAIN: ("What is the {k}?", "{k}?", "List every {k}.", "Give all values of {k}.", "What are the values of {k}?", "Which {k} are given?", "What is given for {k}?"),
+    Split.TRAIN: (
+        "What is the {k}?",
+        "{k}?",
+        "List every {k}.",
+        "Give all values of {k}.",
+        "What are the values of {k}?",
+        "Which {k} are given?",
+        "What is given for {k}?",
+    ),
     Split.HELD_OUT: ("What is the {k}?", "Name every {k}.", "What does it list for {k}?"),
-}  # fmt: skip
+}
 
 
 def in_people_words(field: FieldOfInterest, noun: str) -> Callable[[Material], str]:
@@ -135,7 +177,7 @@ def in_people_words(field: FieldOfInterest, noun: str) -> Callable[[Material], s
 
     def ask(material: Material) -> str:
         question = material.pick(field.asks).format(doc=noun)
-        frame = material.pick(_POLITE[material.split])
+        frame = material.pick(_POLITE[material.wording])
         return frame.format(q=question, l=question[0].lower() + question[1:])
 
     return ask
@@ -146,14 +188,14 @@ def by_key(key: str) -> Callable[[Material], str]:
 
     def ask(material: Material) -> str:
         spelt = key.lower() if material.chance(0.25) else key
-        return material.pick(_KEY_FRAMES[material.split]).format(k=spelt)
+        return material.pick(_KEY_FRAMES[material.wording]).format(k=spelt)
 
     return ask
 
 
 def by_key_of_several(key: str) -> Callable[[Material], str]:
     """Asks for all values of ``key``."""
-    return lambda material: material.pick(_ALL_FRAMES[material.split]).format(k=key)
+    return lambda material: material.pick(_ALL_FRAMES[material.wording]).format(k=key)
 
 
 def one_of(frames: Sequence[str], **parts: str) -> Callable[[Material], str]:

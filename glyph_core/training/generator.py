@@ -19,7 +19,7 @@ from glyph_core.training.material import Material
 from glyph_core.training.tables import table
 
 STYLES: dict[str, tuple[tuple[Block, float], ...]] = {
-    "form": ((form_line, 10), (similar_lines, 1.2), (repeated_lines, 0.7), (heading, 0.7), (similar_codes, 0.2)),
+    "form": ((form_line, 10), (similar_lines, 1.2), (repeated_lines, 0.7), (heading, 0.7), (similar_codes, 0.4)),
     "prose": ((paragraph, 10), (heading, 1.0)),
     "table": ((table, 6), (form_line, 1), (paragraph, 1)),
     "list": ((bullet_list, 6), (form_line, 1), (heading, 0.5), (paragraph, 0.6)),
@@ -32,7 +32,15 @@ STYLES: dict[str, tuple[tuple[Block, float], ...]] = {
     "text": ((paragraph, 1),),
     "several": ((repeated_lines, 4), (form_line, 3)),
 }  # fmt: skip
-DEFAULT_STYLES = (("mixed", 4.0), ("form", 3.0), ("prose", 3.0), ("table", 1.2), ("list", 0.9), ("similar", 1.2))
+DEFAULT_STYLES = (
+    ("mixed", 4.0),
+    ("form", 3.0),
+    ("prose", 3.0),
+    ("table", 1.2),
+    ("list", 0.9),
+    ("similar", 1.2),
+    ("several", 0.3),
+)
 DEFAULT_MIX: QuestionMix = (("fact", 7.0), ("continue", 1.2), ("absent", 1.1), ("transcribe", 0.05))
 
 

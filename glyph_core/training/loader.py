@@ -38,26 +38,29 @@ class BatchMaker:
     def __init__(self, material: Material, typesetter: Typesetter) -> None:
         self._material, self._typesetter = material, typesetter
         self._ink_starts = typesetter.ink_table().starts
-        self._spent: dict[str, float] = {}  # units by spec
+        self._specs: Sequence[PageSpec] = ()
+        self._spent: list[float] = []  # units by spec, since these are the specs
 
     def make(self, specs: Sequence[PageSpec], units: float) -> Batch:
         """A batch of about ``units``; over many batches each spec gets its share of them."""
+        if specs is not self._specs:
+            self._specs, self._spent = specs, [0.0] * len(specs)
         documents: list[PackedDocument] = []
         filled = 0.0
         while filled < units or not documents:
-            number = min(range(len(specs)), key=lambda i: self._spent.get(specs[i].name, 0.0) / specs[i].share)
+            number = min(range(len(specs)), key=lambda i: self._spent[i] / specs[i].share)
             document = make_document(self._material, self._typesetter, specs[number], number)
             if document is None:
                 continue
             size = units_of(document)
-            self._spent[specs[number].name] = self._spent.get(specs[number].name, 0.0) + size
+            self._spent[number] += size
             filled += size
             documents.append(document)
         return pack(documents, self._ink_starts)
 
 
 class Loader:
-    """Batches of the current stage from ``num_workers`` processes; already on the device.
+    """Batches of the current stage from ``num_workers`` processes.
 
     A stage's batches that lie in the queue when the next begins are still trained on. Use as a context manager.
     """
@@ -73,7 +76,10 @@ class Loader:
         self._closed = context.Event()
         self._device = device
         sources = load(text_sources, Split.TRAIN)
-        arguments = [(seed * 1009 + i, self._queue, self._stage, self._closed, stages, units, sources, typesetter) for i in range(num_workers)]
+        arguments = [
+            (seed * 1009 + i, self._queue, self._stage, self._closed, stages, units, sources, typesetter)
+            for i in range(num_workers)
+        ]
         self._processes = [context.Process(target=_work, args=args, daemon=True) for args in arguments]
         self._thread = threading.Thread(target=self._prefetch, daemon=True)
 
@@ -83,7 +89,7 @@ class Loader:
         return self
 
     def start_prefetch(self) -> None:
-        """Starts moving batches to the device: after the processes were forked, as CUDA may not be before."""
+        """Starts pinning batches: after the processes were forked, as CUDA may not be up before."""
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -100,10 +106,10 @@ class Loader:
     def __iter__(self) -> Iterator[tuple[DeviceBatch, int]]:
         """Batches with the number of the stage that each was made for."""
         while True:
-            yield self._ready.get()
+            batch, stage = self._ready.get()
+            yield batch.move(), stage
 
     def _prefetch(self) -> None:
-        stream = torch.cuda.Stream() if self._device.type == "cuda" else None
         while not self._closed.is_set():
             try:
                 batch, stage = self._queue.get(timeout=POLL_S)
@@ -111,13 +117,7 @@ class Loader:
                 if not all(process.is_alive() for process in self._processes):
                     _log.error("a process that makes batches died")
                 continue
-            if stream is None:
-                self._put((DeviceBatch(batch, self._device), stage))
-                continue
-            with torch.cuda.stream(stream):
-                on_device = DeviceBatch(batch, self._device)
-            stream.synchronize()
-            self._put((on_device, stage))
+            self._put((DeviceBatch(batch, self._device), stage))
 
     def _put(self, item: tuple[DeviceBatch, int]) -> None:
         while not self._closed.is_set():

@@ -16,22 +16,31 @@ _ACCENTS = {
     "a": "áàâäãåăą", "c": "çćč", "d": "ďđ", "e": "éèêëěę", "g": "ğ", "i": "íìîï", "l": "ł", "n": "ñńň", "o": "óòôöõøő",
     "r": "ř", "s": "śšş", "t": "ť", "u": "úùûüůű", "y": "ýÿ", "z": "źżž",
 }  # fmt: skip
-_ONSETS = "b br c ch d dr f fl g gr h j k kr l m n p pr r s sh sk st t th tr v w y z".split()
-_NUCLEI = "a e i o u ai ea ei ia io oa ou".split()
-_CODAS = ["", "", "", "l", "m", "n", "nd", "nt", "r", "rd", "rn", "s", "ss", "st", "t", "x", "ck"]
-_FUNCTION_WORDS = (
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of ``text``."""
+    return tuple(text.split())
+
+
+_ONSETS = listed("b br c ch d dr f fl g gr h j k kr l m n p pr r s sh sk st t th tr v w y z")
+_NUCLEI = listed("a e i o u ai ea ei ia io oa ou")
+_CODAS = ("", "", "", *listed("l m n nd nt r rd rn s ss st t x ck"))
+_FUNCTION_WORDS = listed(
     "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which "
     "one you were all her she there would their we him been has when who will no more if out so up into than them can "
     "its only time two may then do first any my now such like our over me even most made after also did many before"
-).split()
+)
 
 
 class Material:
-    """Draws from :class:`TextSources` with its own random generator. ``split`` decides which formats values take."""
+    """Draws from :class:`TextSources` with its own random generator. ``split`` decides which formats values take,
+    ``wording`` how questions are put: as in training, or as never in training; the same side unless given."""
 
-    def __init__(self, sources: TextSources, split: Split, seed: int) -> None:
+    def __init__(self, sources: TextSources, split: Split, seed: int, wording: Split | None = None) -> None:
         self.random = random.Random(seed)
         self.split = split
+        self.wording = wording or split
         self._sources = sources
 
     def chance(self, probability: float) -> bool:

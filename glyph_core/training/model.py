@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import Glm4vConfig, Glm4vForConditionalGeneration
 
 from glyph_core.config import Config
+from glyph_core.training import layers
 from glyph_core.training.attention import Segments, attend, attend_asked
 from glyph_core.training.charset import CHARSET
 from glyph_core.training.vocabulary import ID_OF, VOCAB_SIZE
@@ -105,63 +106,12 @@ def _sinusoids(side: int, width: int) -> Tensor:
     return torch.cat([row.sin(), row.cos(), column.sin(), column.cos()], 1) * 0.3
 
 
-def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    scaled = x.float()
-    return (scaled * torch.rsqrt(scaled.pow(2).mean(-1, keepdim=True) + eps) * weight).to(x.dtype)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return functional.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
-
-
-def _rotate_halves(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    first, second = x.float().chunk(2, -1)
-    return (torch.cat([first, second], -1) * cos + torch.cat([-second, first], -1) * sin).to(x.dtype)
-
-
-def _rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    size = cos.shape[-1]
-    turned, kept = x[..., :size].float(), x[..., size:]
-    swapped = torch.stack((-turned[..., 1::2], turned[..., 0::2]), -1).flatten(-2)
-    return torch.cat([(turned * cos + swapped * sin).to(x.dtype), kept], -1)
-
-
-def _vision_in(x: Tensor, norm: Tensor, qkv: Tensor, cos: Tensor, sin: Tensor, heads: int, eps: float) -> tuple[Tensor, ...]:
-    """(4N, D) → q, k, v (4N, heads, head size)."""
-    q, k, v = _linear(_norm(x, norm, eps), qkv).view(len(x), 3, heads, -1).unbind(1)
-    return _rotate_halves(q, cos, sin), _rotate_halves(k, cos, sin), v
-
-
-def _vision_out(x: Tensor, attended: Tensor, proj: Tensor, norm: Tensor, gate: Tensor, up: Tensor, down: Tensor, eps: float) -> Tensor:
-    x = x + _linear(attended.flatten(1), proj)
-    h = _norm(x, norm, eps)
-    return x + _linear(functional.silu(_linear(h, gate)) * _linear(h, up), down)
-
-
-def _merge(x: Tensor, proj: Tensor, scale: Tensor, shift: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
-    h = _linear(x, proj)
-    h = functional.gelu(functional.layer_norm(h.float(), h.shape[-1:], scale, shift, 1e-5)).to(x.dtype)
-    return _linear(functional.silu(_linear(h, gate)) * _linear(h, up), down)
-
-
-def _text_in(x: Tensor, norm: Tensor, qw: Tensor, qb: Tensor, kw: Tensor, kb: Tensor, vw: Tensor, vb: Tensor,
-             cos: Tensor, sin: Tensor, head_size: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """(T, D) → q (T, heads, head size), k and v (T, kv heads, head size)."""
-    h = _norm(x, norm, eps)
-    q, k, v = (_linear(h, w, b).view(len(h), -1, head_size) for w, b in ((qw, qb), (kw, kb), (vw, vb)))
-    return _rotate_pairs(q, cos, sin), _rotate_pairs(k, cos, sin), v
-
-
-def _text_out(x: Tensor, attended: Tensor, out: Tensor, norm_attn: Tensor, norm_mlp: Tensor, gate_up: Tensor, down: Tensor, norm_out: Tensor, eps: float) -> Tensor:
-    x = x + _norm(_linear(attended.flatten(1), out), norm_attn, eps)
-    gate, up = _linear(_norm(x, norm_mlp, eps), gate_up).chunk(2, -1)
-    return x + _norm(_linear(up * functional.silu(gate), down), norm_out, eps)
-
-
 class PackedReader(nn.Module):
     """The model over packed batches, with a throw-away head that reads characters off the visual tokens."""
 
-    def __init__(self, model: Glm4vForConditionalGeneration, num_slots: int, *, dtype: torch.dtype, compiled: bool) -> None:
+    def __init__(
+        self, model: Glm4vForConditionalGeneration, num_slots: int, *, dtype: torch.dtype, compiled: bool
+    ) -> None:
         super().__init__()
         self.model = model
         self.dtype = dtype
@@ -170,7 +120,7 @@ class PackedReader(nn.Module):
         nn.init.normal_(self.glyph_head.weight, std=0.02)
         nn.init.zeros_(self.glyph_head.bias)
         wrap: Callable[[Any], Any] = (lambda f: torch.compile(f, dynamic=True)) if compiled else (lambda f: f)
-        pieces = (_vision_in, _vision_out, _merge, _text_in, _text_out, _norm)
+        pieces = (layers.vision_in, layers.vision_out, layers.merge, layers.text_in, layers.text_out, layers.norm)
         self._compiled = {piece.__name__: wrap(piece) for piece in pieces}
         self._plain = {piece.__name__: piece for piece in pieces}
         self._pieces: dict[str, Any] = self._compiled
@@ -189,19 +139,21 @@ class PackedReader(nn.Module):
         x = x + torch.cat([embedding for embedding, _ in constants])
         angles = torch.cat([angle for _, angle in constants])[:, None]
         cos, sin = angles.cos(), angles.sin()
-        heads, eps = config.num_heads, config.rms_norm_eps
+        head_size, eps = config.hidden_size // config.num_heads, config.rms_norm_eps
         for block in visual.blocks:
-            q, k, v = self._pieces["_vision_in"](x, block.norm1.weight, block.attn.qkv.weight, cos, sin, heads, eps)
+            q, k, v = self._pieces["vision_in"](x, block.norm1.weight, block.attn.qkv.weight, cos, sin, head_size, eps)
             mlp = block.mlp
-            x = self._pieces["_vision_out"](
+            x = self._pieces["vision_out"](
                 x, attend(q, k, v, segments, causal=False), block.attn.proj.weight, block.norm2.weight,
                 mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight, eps,
             )  # fmt: skip
-        x = self._pieces["_norm"](x, visual.post_layernorm.weight, eps)
+        x = self._pieces["norm"](x, visual.post_layernorm.weight, eps)
         down = visual.downsample.weight  # (D, vision hidden, 2, 2)
-        x = _linear(x.view(len(pictures), -1), down.permute(0, 2, 3, 1).reshape(len(down), -1), visual.downsample.bias)
+        x = layers.linear(
+            x.view(len(pictures), -1), down.permute(0, 2, 3, 1).reshape(len(down), -1), visual.downsample.bias
+        )
         merger = visual.merger
-        return cast("Tensor", self._pieces["_merge"](
+        return cast("Tensor", self._pieces["merge"](
             x, merger.proj.weight, merger.post_projection_norm.weight, merger.post_projection_norm.bias,
             merger.gate_proj.weight, merger.up_proj.weight, merger.down_proj.weight,
         ))  # fmt: skip
@@ -216,8 +168,8 @@ class PackedReader(nn.Module):
         gray = (kernel / std).sum(1).flatten(1)
         bias = visual.patch_embed.proj.bias - (kernel * (mean / std)).sum((1, 2, 3))
         patches = pictures.view(-1, 2, 14, 2, 14).transpose(2, 3).reshape(-1, 196).to(self.dtype)
-        x = _linear(patches, gray, bias)
-        return cast("Tensor", self._pieces["_norm"](
+        x = layers.linear(patches, gray, bias)
+        return cast("Tensor", self._pieces["norm"](
             x, visual.post_conv_layernorm.weight, self.model.config.vision_config.rms_norm_eps))  # fmt: skip
 
     @torch.no_grad()
@@ -234,50 +186,47 @@ class PackedReader(nn.Module):
             rotation = torch.arange(0, head_size // 2, 2, device=device).float() / (head_size // 2)
             inverse = visual.config.rope_parameters["rope_theta"] ** -rotation
             angles = torch.cat([axis[:, None] * inverse for axis in in_tokens], -1).repeat(1, 2)
-            embedding = _interpolate(visual.embeddings.position_embedding.weight, *in_tokens, 2 * rows, 2 * columns)
+            embedding = layers.interpolate(
+                visual.embeddings.position_embedding.weight, in_tokens[0], in_tokens[1], 2 * rows, 2 * columns
+            )
             self._page_constants[columns, rows] = embedding.to(self.dtype), angles
         return self._page_constants[columns, rows]
 
     def embed(self, text_ids: Tensor) -> Tensor:
         """(S,) → (S, D). A product with one-hot rows: its backward pass beats a scatter into 288 rows by far."""
-        table = self.model.model.language_model.embed_tokens.weight.to(self.dtype)
-        return functional.one_hot(text_ids.long(), len(table)).to(self.dtype) @ table
+        table: Tensor = self.model.model.language_model.embed_tokens.weight.to(self.dtype)
+        one_hot: Tensor = functional.one_hot(text_ids.long(), len(table)).to(self.dtype)
+        return one_hot @ table
 
     def read(self, x: Tensor, positions: Tensor, prefixes: Segments, asked: Segments, questions: Segments) -> Tensor:
         """x (T, D), positions (3, T) → last hidden states of the questions' rows."""
         language = self.model.model.language_model
         config = self.model.config.text_config
         head_size, eps = config.hidden_size // config.num_attention_heads, config.rms_norm_eps
-        cos, sin = self._rotary(positions)
+        cos, sin, rotated = self._rotary(positions)
         for layer in language.layers:
             attn = layer.self_attn
-            q, k, v = self._pieces["_text_in"](
+            q, k, v = self._pieces["text_in"](
                 x, layer.input_layernorm.weight, attn.q_proj.weight, attn.q_proj.bias, attn.k_proj.weight,
-                attn.k_proj.bias, attn.v_proj.weight, attn.v_proj.bias, cos, sin, head_size, eps,
+                attn.k_proj.bias, attn.v_proj.weight, attn.v_proj.bias, cos, sin, head_size, rotated, eps,
             )  # fmt: skip
-            x = self._pieces["_text_out"](
+            x = self._pieces["text_out"](
                 x, attend_asked(q, k, v, prefixes, asked, questions), attn.o_proj.weight,
                 layer.post_self_attn_layernorm.weight, layer.post_attention_layernorm.weight,
                 layer.mlp.gate_up_proj.weight, layer.mlp.down_proj.weight, layer.post_mlp_layernorm.weight, eps,
             )  # fmt: skip
-        return cast("Tensor", self._pieces["_norm"](x[prefixes.num_rows :], language.norm.weight, eps))
+        return cast("Tensor", self._pieces["norm"](x[prefixes.num_rows :], language.norm.weight, eps))
 
-    def _rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """(3, T) → cos and sin (T, 1, rotated size): each pair of a head belongs to time, row or column."""
+    def _rotary(self, positions: Tensor) -> tuple[Tensor, Tensor, int]:
+        """(3, T) → cos and sin (T, 1, head size), and how many dimensions of a head turn: each pair of those belongs
+        to time, row or column."""
         config = self.model.config.text_config
         rope = config.rope_parameters
-        size = int(config.hidden_size // config.num_attention_heads * rope["partial_rotary_factor"])
-        exponent = torch.arange(0, size, 2, device=positions.device).float() / size
+        head_size = config.hidden_size // config.num_attention_heads
+        rotated = int(head_size * rope["partial_rotary_factor"])
+        exponent = torch.arange(0, rotated, 2, device=positions.device).float() / rotated
         angles = positions[..., None].float() * rope["rope_theta"] ** -exponent
         axes = angles.split(list(rope["mrope_section"]), -1)
-        turned = torch.cat([axis[i] for i, axis in enumerate(axes)], -1).repeat_interleave(2, -1)[:, None]
-        return turned.cos(), turned.sin()
-
-
-def _interpolate(table: Tensor, row: Tensor, column: Tensor, num_rows: int, num_columns: int) -> Tensor:
-    """The learned grid at the patches of a page, as ``Glm4vVisionEmbeddings`` does it: bicubic, borders repeated."""
-    side = round(len(table) ** 0.5)
-    picture = table.float().view(side, side, -1).permute(2, 0, 1)[None]
-    x, y = (column + 0.5) / num_columns * 2 - 1, (row + 0.5) / num_rows * 2 - 1
-    grid = torch.stack((x, y), -1)[None, :, None]
-    return functional.grid_sample(picture, grid, mode="bicubic", align_corners=False, padding_mode="border")[0, :, :, 0].T
+        turned = torch.cat([axis[i] for i, axis in enumerate(axes)], -1).repeat_interleave(2, -1)
+        angle = functional.pad(turned, (0, head_size - rotated))[:, None]  # angle 0: stays as it is
+        return angle.cos(), angle.sin(), rotated

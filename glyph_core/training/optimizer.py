@@ -19,15 +19,15 @@ _NUM_STEPS = 5
 
 class _Slice(NamedTuple):
     parameter: nn.Parameter
-    index: int
-    count: int  # matrices that the parameter holds
+    place: int
+    num_matrices: int  # matrices that the parameter holds
     is_tall: bool
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
     """(n, rows ≤ columns) each → singular values near 1."""
     a, b, c = _COEFFICIENTS
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    x: Tensor = matrices.bfloat16() if matrices.is_cuda else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.02 + 1e-7)
     for _ in range(_NUM_STEPS):
         gram = x @ x.mT
@@ -76,5 +76,5 @@ class Muon:
 def _view(piece: _Slice, tensor: Tensor | None) -> Tensor:
     """The piece's matrix of a parameter or its gradient, lying: rows ≤ columns."""
     assert tensor is not None, "a matrix without a gradient: the step left it out"
-    matrix = tensor.view(len(tensor), -1).chunk(piece.count, 0)[piece.index]
+    matrix = tensor.view(len(tensor), -1).chunk(piece.num_matrices, 0)[piece.place]
     return matrix.T if piece.is_tall else matrix

@@ -21,23 +21,55 @@ class Relation:
 
 
 ATTRIBUTED = (
-    Relation(("The {A} for {E} is {V}.", "For {E} the {A} is {V}."), ("What is the {A} for {E}?", "Which {A} belongs to {E}?"), None),
+    Relation(
+        ("The {A} for {E} is {V}.", "For {E} the {A} is {V}."),
+        ("What is the {A} for {E}?", "Which {A} belongs to {E}?"),
+        None,
+    ),
     Relation(("The {A} of {E} is {V}.",), ("What is the {A} of {E}?", "What {A} does {E} have?"), None),
-    Relation(("{E}'s {A} is {V}.", "{E} has the {A} {V}."), ("What is {E}'s {A}?", "{E}'s {A}?", "What is the {A} of {E}?"), None),
-)  # fmt: skip
+    Relation(
+        ("{E}'s {A} is {V}.", "{E} has the {A} {V}."),
+        ("What is {E}'s {A}?", "{E}'s {A}?", "What is the {A} of {E}?"),
+        None,
+    ),
+)
 FIXED = (
-    Relation(("{E} lives in {V}.", "The home of {E} is in {V}."), ("Where does {E} live?", "In which place does {E} live?"), "place"),
+    Relation(
+        ("{E} lives in {V}.", "The home of {E} is in {V}."),
+        ("Where does {E} live?", "In which place does {E} live?"),
+        "place",
+    ),
     Relation(("{E} was born on {V}.",), ("When was {E} born?", "On what day was {E} born?"), "date"),
     Relation(("{E} was born in {V}.",), ("Where was {E} born?",), "place"),
-    Relation(("The {E} costs {V}.", "A {E} sells for {V}."), ("How much does the {E} cost?", "What is the price of the {E}?"), "money", "thing"),
+    Relation(
+        ("The {E} costs {V}.", "A {E} sells for {V}."),
+        ("How much does the {E} cost?", "What is the price of the {E}?"),
+        "money",
+        "thing",
+    ),
     Relation(("{E} paid {V}.", "{E} was charged {V}."), ("How much did {E} pay?",), "money"),
-    Relation(("The {E} is located in {V}.", "You find the {E} in {V}."), ("Where is the {E} located?", "Where is the {E}?"), "place", "thing"),
+    Relation(
+        ("The {E} is located in {V}.", "You find the {E} in {V}."),
+        ("Where is the {E} located?", "Where is the {E}?"),
+        "place",
+        "thing",
+    ),
     Relation(("{E} was hired by {V}.",), ("Who hired {E}?",), "person"),
     Relation(("{E} is married to {V}.",), ("Who is {E} married to?", "Who is the spouse of {E}?"), "person"),
-    Relation(("The meeting with {E} starts at {V}.",), ("When does the meeting with {E} start?", "At what time is the meeting with {E}?"), "time"),
+    Relation(
+        ("The meeting with {E} starts at {V}.",),
+        ("When does the meeting with {E} start?", "At what time is the meeting with {E}?"),
+        "time",
+    ),
     Relation(("{E} arrived on {V}.",), ("When did {E} arrive?",), "date"),
-    Relation(("{E} works for {V}.", "{E} is employed by {V}."), ("Who does {E} work for?", "For whom does {E} work?", "Where does {E} work?"), "organisation"),
-    Relation(("The {E} was invented by {V}.",), ("Who invented the {E}?", "By whom was the {E} invented?"), "person", "thing"),
+    Relation(
+        ("{E} works for {V}.", "{E} is employed by {V}."),
+        ("Who does {E} work for?", "For whom does {E} work?", "Where does {E} work?"),
+        "organisation",
+    ),
+    Relation(
+        ("The {E} was invented by {V}.",), ("Who invented the {E}?", "By whom was the {E} invented?"), "person", "thing"
+    ),
     Relation(("{E} owns a {V}.",), ("What does {E} own?",), "word"),
     Relation(("{E} is {V} years old.",), ("How old is {E}?", "What is the age of {E}?"), "quantity"),
     Relation(("The code word for {E} is {V}.",), ("What is the code word for {E}?",), "word", "thing"),
@@ -48,16 +80,50 @@ FIXED = (
     Relation(("The {E} weighs {V}.",), ("How much does the {E} weigh?", "How heavy is the {E}?"), "quantity", "thing"),
     Relation(("The {E} opens at {V}.",), ("When does the {E} open?",), "time", "thing"),
     Relation(("{E} studied {V}.",), ("What did {E} study?",), "words"),
-    Relation(("The parcel for {E} carries the number {V}.",), ("Which number does the parcel for {E} carry?",), "identifier"),
+    Relation(
+        ("The parcel for {E} carries the number {V}.",), ("Which number does the parcel for {E} carry?",), "identifier"
+    ),
     Relation(("{E} reports to {V}.",), ("To whom does {E} report?", "Who is the boss of {E}?"), "person"),
     Relation(("{E} noted: {V}.",), ("What did {E} note?",), "long"),
-)  # fmt: skip
-ATTRIBUTES = (
-    "access code|password|phone number|badge number|room number|favorite color|locker code|secret word|magic number|"
-    "passphrase|pin code|order number|seat number|account number|parking spot|employee number|license number|"
-    "flight number|registration code|serial number|member number|ticket number|home town|middle name|salary|budget|"
-    "invoice total|deadline|start date|birthday|email address|nickname|bank account|tracking number|address|manager"
-).split("|")
+)
+ATTRIBUTES = [
+    "access code",
+    "password",
+    "phone number",
+    "badge number",
+    "room number",
+    "favorite color",
+    "locker code",
+    "secret word",
+    "magic number",
+    "passphrase",
+    "pin code",
+    "order number",
+    "seat number",
+    "account number",
+    "parking spot",
+    "employee number",
+    "license number",
+    "flight number",
+    "registration code",
+    "serial number",
+    "member number",
+    "ticket number",
+    "home town",
+    "middle name",
+    "salary",
+    "budget",
+    "invoice total",
+    "deadline",
+    "start date",
+    "birthday",
+    "email address",
+    "nickname",
+    "bank account",
+    "tracking number",
+    "address",
+    "manager",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +146,9 @@ class Narrator:
         material = self._material
         if material.chance(0.6):
             return material.pick(ATTRIBUTES)
-        return material.word() + (" " + material.pick(("code", "number", "name", "word", "date")) if material.chance(0.5) else "")
+        return material.word() + (
+            " " + material.pick(("code", "number", "name", "word", "date")) if material.chance(0.5) else ""
+        )
 
     def entity(self, about: str) -> str:
         material = self._material

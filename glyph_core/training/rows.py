@@ -1,6 +1,6 @@
 """The rows of glyph-mini's table: what is asked of which pages, and how much of it must be right.
 
-All rows are made of held-out words, names, formats and ways of asking.
+All rows are made of held-out words and names, and unless they say otherwise of held-out formats.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from glyph_core.training.curriculum import PageSpec
 from glyph_core.training.facts import Question, QuestionKind
+from glyph_core.training.text_sources import Split
 
 K = QuestionKind
 _LOOKUPS = (K.KEY_VALUE, K.NEEDLE, K.IDENTIFIER, K.PEOPLE, K.NEAR_DUPLICATE)
@@ -16,7 +17,10 @@ _LOOKUPS = (K.KEY_VALUE, K.NEEDLE, K.IDENTIFIER, K.PEOPLE, K.NEAR_DUPLICATE)
 
 @dataclass(frozen=True)
 class Row:
-    """``goal`` is the least share of right answers, or the most where ``is_control``; None: to be reported."""
+    """``goal`` is the least share of right answers, or the most where ``is_control``; None: to be reported.
+
+    Words and names are held out in every row; ``formats`` and ``wording`` (how questions are put) say what else is.
+    """
 
     name: str
     spec: PageSpec
@@ -26,6 +30,8 @@ class Row:
     is_control: bool = False  # each question is put to another document's pages
     jpeg: bool = False  # pages go through JPEG before they are read
     inverted: bool = False
+    formats: Split = Split.HELD_OUT
+    wording: Split = Split.TRAIN
 
     def counts(self, question: Question) -> bool:
         return question.kind in self.kinds and len(question.answer) >= self.min_answer_chars
@@ -48,6 +54,8 @@ ROWS: tuple[Row, ...] = (
     Row("absent", _spec("absent", _ANY, sort="absent"), (K.ABSENT,), 0.97),
     Row("wrong page (control)", _spec("control", _ANY), _LOOKUPS, 0.01, is_control=True),
     Row("people's words", _spec("people", _ANY), (K.PEOPLE,), 0.90),
+    Row("people's words, unknown", _spec("unknown", _ANY), (K.PEOPLE,), None, wording=Split.HELD_OUT),
+    Row("mono, key-value, known formats", _spec("known", {"form": 1}), (K.KEY_VALUE,), None, formats=Split.TRAIN),
     Row("near-duplicates", _spec("near", {"similar": 3, "prose": 1}), (K.NEAR_DUPLICATE,), 0.95),
     Row("identifiers, 16-36", _spec("ids", {"form": 1, "mixed": 1, "similar": 1}), (K.IDENTIFIER,), 0.90, 16),
     Row("tables and lists", _spec("tables", {"table": 1, "list": 1}), (K.TABLE, K.LIST), 0.93),

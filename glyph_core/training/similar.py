@@ -19,7 +19,11 @@ def similar_key(material: Material, key: str) -> str:
     if way == 2:
         return " ".join([*words[:-1], material.pick(_TAILS)]) if len(words) > 1 else f"{key} {material.pick(_TAILS)}"
     if way == 3:
-        return " ".join([material.word().capitalize(), *words[1:]]) if len(words) > 1 else f"{material.word().capitalize()} {key}"
+        return (
+            " ".join([material.word().capitalize(), *words[1:]])
+            if len(words) > 1
+            else f"{material.word().capitalize()} {key}"
+        )
     if way == 4:
         return f"{key} ({material.word()})"
     return " ".join([*words[:-1], one_letter_off(material, words[-1])])

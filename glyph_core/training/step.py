@@ -23,7 +23,11 @@ EMPTY_WEIGHT = 0.3  # of a slot without a glyph in the glyph head's loss
 
 
 class DeviceBatch:
-    """A batch's arrays as tensors on the device, under the same names."""
+    """A batch's arrays as tensors on the device, under the same names.
+
+    Made on the host (any thread, which pins the memory) and moved by :meth:`move` on the thread and stream that use
+    it: memory of another stream could be handed out again while kernels still read it.
+    """
 
     def __init__(self, batch: Batch, device: torch.device) -> None:
         self.batch = batch
@@ -33,9 +37,11 @@ class DeviceBatch:
             value = getattr(batch, field.name)
             if isinstance(value, np.ndarray):
                 host = torch.from_numpy(value)
-                if device.type == "cuda":
-                    host = host.pin_memory()
-                self._tensors[field.name] = host.to(device, non_blocking=True)
+                self._tensors[field.name] = host.pin_memory() if device.type == "cuda" else host
+
+    def move(self) -> DeviceBatch:
+        self._tensors = {name: tensor.to(self.device, non_blocking=True) for name, tensor in self._tensors.items()}
+        return self
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -68,7 +74,11 @@ def compose_pictures(batch: DeviceBatch, composer: Composer, *, augmented: bool)
     tokens = blocks[batch["token_source"].long()]
     counts = batch["final_grids"].prod(1)
     page_of = torch.repeat_interleave(counts, output_size=host.num_visual_tokens)
-    noise = torch.randn(tokens.shape, device=tokens.device) if augmented else torch.zeros(tokens.shape, device=tokens.device)
+    noise = (
+        torch.randn(tokens.shape, device=tokens.device)
+        if augmented
+        else torch.zeros(tokens.shape, device=tokens.device)
+    )
     return augment.expose(tokens, batch["photometry"][page_of], noise)
 
 
@@ -83,7 +93,9 @@ def run_step(
     visual = reader.see(pictures, batch.segments(patch_starts), grids)
     rows = torch.cat([reader.embed(batch["text_ids"]), visual]).index_select(0, batch["row_source"])
     hidden = reader.read(
-        rows, batch["positions"], *(batch.segments(s) for s in (host.prefix_starts, host.asked_starts, host.question_starts))
+        rows,
+        batch["positions"],
+        *(batch.segments(s) for s in (host.prefix_starts, host.asked_starts, host.question_starts)),
     )
     logits = functional.linear(
         hidden.index_select(0, batch["answer_rows"]), reader.model.lm_head.weight.to(hidden.dtype)

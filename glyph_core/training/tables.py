@@ -8,7 +8,8 @@ from glyph_core.training.documents import Draft
 from glyph_core.training.facts import QuestionKind
 from glyph_core.training.material import Material
 from glyph_core.training.similar import similar_key, similar_name
-from glyph_core.training.values import MONTHS, make_value
+from glyph_core.training.value_makers import MONTHS
+from glyph_core.training.values import make_value
 
 _COLUMNS = {
     "Price": "money", "Amount": "money", "Cost": "money", "Total": "money", "Date": "date", "Due": "date",
@@ -36,11 +37,13 @@ def table(draft: Draft) -> None:
         lines = _lines(head, rows, style)
     if max(map(len, lines)) > draft.columns or len(lines) >= draft.room:
         return
-    if not all([draft.new_key(row[0]) for row in rows]):  # every key is taken, also where one was not free
+    are_new = [draft.new_key(row[0]) for row in rows]  # all are taken, also where one was not free
+    if not all(are_new):
         return
     if material.chance(0.4):
         draft.write(f"{material.word()} {material.word()}".title())
-    if all([draft.write(line) for line in lines]):
+    are_written = [draft.write(line) for line in lines]
+    if all(are_written):
         _add_facts(draft, head, rows)
 
 

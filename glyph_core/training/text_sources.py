@@ -120,7 +120,12 @@ def _reader(path: Path):  # type: ignore[no-untyped-def]
         return _html_paragraphs
     if re.search(r"\.[1-8]$", name):
         return _manual_paragraphs
-    if name.endswith((".txt", ".pod", ".md", ".rst")) or name in {"copyright", "README", "NEWS.Debian", "README.Debian"}:
+    if name.endswith((".txt", ".pod", ".md", ".rst")) or name in {
+        "copyright",
+        "README",
+        "NEWS.Debian",
+        "README.Debian",
+    }:
         return _blank_line_paragraphs
     return None
 

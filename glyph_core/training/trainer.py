@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from glyph_core.training.checkpointing import load_state, save_state
 from glyph_core.training.composer import Composer
 from glyph_core.training.curriculum import Stage
 from glyph_core.training.evaluate import measure
-from glyph_core.training.facts import KINDS
 from glyph_core.training.loader import Loader
 from glyph_core.training.model import ModelShape, PackedReader, initialise, make_config
 from glyph_core.training.optimizer import Muon
 from glyph_core.training.step import DeviceBatch, StepResult, run_step
+from glyph_core.training.window import Window
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class Trainer:
         )
         self.step = self.stage = 0
         self.elapsed_s = 0.0
-        self._window = _Window(device)
+        self._window = Window(device)
 
     @property
     def progress(self) -> float:
@@ -107,7 +106,9 @@ class Trainer:
         self.step += 1
         return result
 
-    def run(self, loader: Loader, folder: Path, *, evaluation: EvaluationSets | None, leg_s: float | None = None) -> None:
+    def run(
+        self, loader: Loader, folder: Path, *, evaluation: EvaluationSets | None, leg_s: float | None = None
+    ) -> None:
         """Trains to the end, or for ``leg_s`` seconds; leaves the state, the log and evaluations in ``folder``."""
         folder.mkdir(parents=True, exist_ok=True)
         clock = _Clock(self, leg_s)
@@ -125,7 +126,7 @@ class Trainer:
                 if self._stage_is_over():
                     self.stage += 1
                     loader.enter_stage(self.stage)
-                self._window = _Window(self.device)
+                self._window = Window(self.device)
             now = time.monotonic()
             if now - saved_at > self.config.checkpoint_every_s:
                 self.save(folder)
@@ -200,54 +201,6 @@ class _Clock:
 
     def __exit__(self, *_: object) -> None:
         self._last = time.monotonic()
-
-
-class _Window:
-    """Counts since the last report, kept on the device so that a step never waits."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._kinds = torch.zeros(len(KINDS), 4, device=device)  # right and all answers, right and all tokens
-        self._sums = torch.zeros(4, device=device)  # loss, glyph loss, glyph accuracy, steps
-        self._work = torch.zeros(3, dtype=torch.float64)  # visual tokens, rows, pages
-        self._started = time.monotonic()
-        self._waited_s = 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Around what waits for the loader."""
-        started = time.monotonic()
-        yield
-        self._waited_s += time.monotonic() - started
-
-    def add(self, result: StepResult, batch: DeviceBatch, *, is_current: bool) -> None:
-        if is_current:
-            kinds = batch["kinds"].long()
-            kinds_of_tokens = kinds[batch["answer_questions"]]
-            for column, index, values in (
-                (0, kinds, result.is_right), (1, kinds, torch.ones_like(result.is_right)),
-                (2, kinds_of_tokens, result.is_token_right), (3, kinds_of_tokens, torch.ones_like(result.is_token_right)),
-            ):  # fmt: skip
-                self._kinds[:, column].index_add_(0, index, values.float())
-        one = torch.ones((), device=self._sums.device)
-        self._sums += torch.stack([result.loss.detach(), result.glyph_loss.detach(), result.glyph_accuracy.float(), one])
-        host = batch.batch
-        self._work += torch.tensor([host.num_visual_tokens, host.positions.shape[1], len(host.final_grids)])
-
-    def share(self, kind: int, counted: str) -> float:
-        column = 0 if counted == "answers" else 2
-        right, total = self._kinds[kind, column : column + 2].tolist()
-        return right / total if total else 0.0
-
-    def summary(self) -> dict[str, Any]:
-        seconds = time.monotonic() - self._started
-        loss, glyph_loss, glyph_accuracy = (self._sums[:3] / self._sums[3].clamp(min=1)).tolist()
-        visual, rows, pages = (self._work / seconds).tolist()
-        shares = {kind.value: round(self.share(i, "answers"), 3) for i, kind in enumerate(KINDS) if self._kinds[i, 1] > 0}
-        return {
-            "loss": round(loss, 4), "glyph_loss": round(glyph_loss, 4), "glyphs": round(glyph_accuracy, 4),
-            "steps_per_s": round(float(self._sums[3]) / seconds, 2), "visual_per_s": round(visual),
-            "rows_per_s": round(rows), "pages_per_s": round(pages), "waited": round(self._waited_s / seconds, 3), **shares,
-        }  # fmt: skip
 
 
 def _sorted_parameters(reader: PackedReader) -> tuple[list[tuple[torch.nn.Parameter, int]], list[Tensor]]:
