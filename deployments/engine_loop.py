@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count, takewhile
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -70,9 +71,10 @@ class RunningSequence:
         return [number for number in self.pages.wanted if number not in self._fed]
 
     @property
-    def num_pages_ahead(self) -> int:
-        """Pages that were fed and that the engine has not computed yet."""
-        return sum(number >= self.pages.next_page for number in self._fed)
+    def num_pages_ready(self) -> int:
+        """Pages that were fed, that the engine can compute one after the other, and that it has not come to yet."""
+        numbers = count(self.pages.next_page)
+        return sum(1 for _ in takewhile(self._fed.__contains__, numbers))
 
     async def next_output(self) -> TokenOutput | None:
         """The next generated token, or None for a page that was fed; raises what went wrong with the sequence."""
@@ -108,7 +110,7 @@ class EngineLoop:
         self._sequences: dict[str, RunningSequence] = {}  # this and the next: the engine thread's alone, as the engine
         self._published: dict[str, PageState] = {}
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        self._death: StageError | None = None
+        self._death: str | None = None  # what it died of
         self._death_lock = threading.Lock()  # no command may slip in while the dead thread's are failed
         threading.Thread(target=self._main, name="engine", daemon=True).start()
 
@@ -142,13 +144,13 @@ class EngineLoop:
     def check(self) -> None:
         """Raises StageError when the thread died."""
         if self._death is not None:
-            raise self._death
+            raise StageError(self._death)
 
     def _send(self, run: Callable[[], T]) -> Future[T]:
         done: Future[T] = Future()
         with self._death_lock:
             if self._death is not None:
-                done.set_exception(self._death)
+                done.set_exception(StageError(self._death))
             else:
                 self._commands.put((run, done))  # type: ignore[arg-type] # a Future[T] takes what ``run`` returns
         return done
@@ -186,7 +188,7 @@ class EngineLoop:
             done.set_exception(error)
         finally:
             if not done.done():
-                done.set_exception(_death_by(sys.exception()))
+                done.set_exception(StageError(_death_by(sys.exception())))
 
     def _abort(self, sequence_id: str) -> None:
         self._engine.abort(sequence_id)
@@ -217,13 +219,13 @@ class EngineLoop:
         with self._death_lock:
             self._death = death
             while not self._commands.empty():
-                self._commands.get()[1].set_exception(death)
+                self._commands.get()[1].set_exception(StageError(death))
         for sequence in self._sequences.values():
-            self._on_event_loop(partial(sequence.deliver, death))
+            self._on_event_loop(partial(sequence.deliver, StageError(death)))
 
 
-def _death_by(cause: BaseException | None) -> StageError:
-    return StageError(f"the decoder's engine died of {type(cause).__name__}: {cause}; the service restarts it")
+def _death_by(cause: BaseException | None) -> str:
+    return f"the decoder's engine died of {type(cause).__name__}: {cause}; the service restarts it"
 
 
 def _deliver(

@@ -53,7 +53,7 @@ class Gateway:
         self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.limits = config.limits
         self.reports: tuple[StageReport, ...] = ()
-        self._not_ready: NotReadyError | None = NotReadyError("the service is starting; try again in a few seconds")
+        self._not_ready: str | None = "the service is starting; try again in a few seconds"
         self._decoder, self._put = decoder, put
         self._admission = Admission(
             config.limits,
@@ -74,7 +74,7 @@ class Gateway:
     async def check_ready(self) -> None:
         """Raises NotReadyError until the whole chain has answered once, and whenever the decoder does not respond."""
         if self._not_ready:
-            raise self._not_ready
+            raise NotReadyError(self._not_ready)
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 await call_stage(self._decoder.check_health.remote, "decoder")
@@ -92,7 +92,7 @@ class Gateway:
         Returns when the decoder has taken it, so that whatever is wrong with the request is raised here.
         """
         if self._not_ready:
-            raise self._not_ready
+            raise NotReadyError(self._not_ready)
         # In a thread: bodies are up to hundreds of megabytes.
         chat, request = await asyncio.to_thread(self._admit, body)
         return RunningAnswer(self.model, chat, request, await self._begin(request))
@@ -145,7 +145,7 @@ class Gateway:
                 self.reports = await call_stage(self._decoder.describe.remote, "decoder")
                 self._not_ready = None
             except GlyphError as error:
-                self._not_ready = NotReadyError(f"the service has not answered its warm-up request: {error.message}")
+                self._not_ready = f"the service has not answered its warm-up request: {error.message}"
                 await asyncio.sleep(WARM_UP_RETRY_S)
 
     def gateway_report(self) -> StageReport:

@@ -162,10 +162,10 @@ def parse_chat_request(body: bytes) -> ChatRequest:
 def invalid_request(error: ValidationError, within: str = "") -> InvalidRequestError:
     """The first thing that is wrong, as our own error; ``within`` is the field whose contents were checked."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = ".".join(str(part) for part in (*within.split(), *first["loc"]))
+    param = ".".join(filter(None, (within, *map(str, first["loc"]))))
     if first["type"] == "extra_forbidden":
         return InvalidRequestError(f"{param} is not supported by this service; remove it", param=param)
-    return InvalidRequestError(f"{param}: {first['msg']}", param=param)
+    return InvalidRequestError(f"{param}: {first['msg'].removeprefix('Value error, ')}", param=param)
 
 
 def _drop_inert(fields: dict[str, Any], inert: Mapping[str, tuple[Any, ...]], prefix: str) -> None:

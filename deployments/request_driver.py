@@ -58,8 +58,12 @@ class RequestDriver:
                 feed.cancel()
 
     async def _feed(self, sequence: RunningSequence, prompt: DocumentPrompt) -> None:
-        """Brings the engine the pages that it wants, for as long as the sequence lives."""
-        max_ahead = self._credits.encode_calls * self._credits.pages_per_encode_call
+        """Brings the engine the pages that it wants, for as long as the sequence lives.
+
+        It reads no further ahead than the credits allow. Where the engine gave up cached pages and wants earlier ones
+        now, what is on its way is dropped for them.
+        """
+        max_ready = self._credits.encode_calls * self._credits.pages_per_encode_call
         issue = self._encoder.encode_range.options(stream=True).remote
         while True:
             await sequence.until(lambda: sequence.missing_pages)
@@ -68,8 +72,11 @@ class RequestDriver:
             pages = pull_ranges(ranges, issue, max_calls=self._credits.encode_calls, stage="encoder")
             async with aclosing(pages):
                 async for page in pages:
-                    self._take(sequence, numbers.popleft(), page)
-                    await sequence.until(lambda: sequence.num_pages_ahead < max_ahead)
+                    number = numbers.popleft()
+                    self._take(sequence, number, page)
+                    await sequence.until(lambda: sequence.num_pages_ready < max_ready)
+                    if sequence.missing_pages and sequence.missing_pages[0] < number:
+                        break
 
     def _missing_ranges(
         self, sequence: RunningSequence, prompt: DocumentPrompt, numbers: deque[int]

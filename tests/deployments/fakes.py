@@ -203,13 +203,16 @@ def mini_reader(window_pages: int | None = None) -> Reader:
 class FakeEngine:
     """Says ``text``, in glyph-mini's tokens, when a prompt's pages have all come; a step gives each such sequence one.
 
-    It computes pages in order as they come, unless ``is_stuck``; ``dies_at_step`` breaks it.
+    It computes pages in order as they come, unless ``is_stuck``; ``dies_at_step`` breaks it. Of the first
+    ``num_cached`` pages it needs nothing, until so many others were fed as ``gives_up_at``.
     """
 
     text: str = "fine"
     step_s: float = 0.0
     is_stuck: bool = False
     dies_at_step: int | None = None
+    num_cached: int = 0
+    gives_up_at: int = 10**6
     num_steps: int = 0
     prompts: dict[str, Prompt] = field(default_factory=dict)
     fed: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -226,11 +229,18 @@ class FakeEngine:
         self.prompts[request_id], self.fed[request_id], self.said[request_id] = prompt, {}, 0
 
     def wanted_pages(self, request_id: str) -> tuple[int, ...]:
-        prompt = self.prompts.get(request_id)
-        return tuple(n for n in range(len(prompt.pages)) if n not in self.fed[request_id]) if prompt else ()
+        if request_id not in self.prompts:
+            return ()
+        numbers = range(self._cached(request_id), len(self.prompts[request_id].pages))
+        return tuple(number for number in numbers if number not in self.fed[request_id])
 
     def next_page(self, request_id: str) -> int:
-        return 0 if self.is_stuck else len(self.fed.get(request_id, ()))
+        cached = self._cached(request_id)
+        waits = self.is_stuck or cached  # for room, as a sequence does that lives on cached blocks
+        return cached if waits else next(iter(self.wanted_pages(request_id)), len(self.fed.get(request_id, ())))
+
+    def _cached(self, request_id: str) -> int:
+        return self.num_cached if len(self.fed.get(request_id, ())) < self.gives_up_at else 0
 
     def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
         if request_id not in self.prompts:

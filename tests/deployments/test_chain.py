@@ -239,6 +239,21 @@ def test_an_engine_that_does_not_get_on_is_not_fed_beyond_the_credits() -> None:
     run(test())
 
 
+def test_cached_pages_that_the_engine_gives_up_are_brought_after_all() -> None:
+    async def test() -> None:
+        window = SMALL.encode_calls * SMALL.pages_per_encode_call
+        chain = FakeChain(credit_config=SMALL, engine=FakeEngine(num_cached=10, gives_up_at=window))
+        request = request_about(60)
+        answer = (await events_of(chain, request))[-1]
+        assert isinstance(answer, Answer)
+        assert answer.text == "fine"
+        order = list(chain.engine.fed[f"{request.request_id}/0"])
+        assert order[:window] == list(range(10, 10 + window))
+        assert max(order[: window + 20]) < 30  # the earlier ones came next, not after all the others
+
+    run(test())
+
+
 @pytest.mark.parametrize("num_pages", [1, 2, 3, 7])
 def test_a_range_comes_whole_and_in_messages_of_the_agreed_size(num_pages: int) -> None:
     async def test() -> None:
