@@ -7,6 +7,7 @@ length, Hq query heads, Hk key/value heads, G = Hq / Hk, D head dim.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
@@ -83,6 +84,12 @@ class SdpaBackend:
                 parts.append(_Prefill.plan(self._cache, batch, index, starts[index]))
         parts.extend(_Decode.plan(self._cache, batch, members, starts) for members in decodes.values())
         return _SdpaStep(self._cache, batch.slot_mapping, parts)
+
+
+BACKENDS: dict[str, Callable[[KVCache], AttentionBackend]] = {
+    "auto": SdpaBackend,  # the only one so far
+    "sdpa": SdpaBackend,
+}
 
 
 class _Part(Protocol):

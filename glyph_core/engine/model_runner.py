@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from glyph_core.config import EngineConfig
-from glyph_core.engine.attention import AttentionBackend, AttentionBatch, KVCache, SdpaBackend
+from glyph_core.engine.attention import BACKENDS, AttentionBatch, KVCache
 from glyph_core.engine.sampler import SampledToken, sample
 from glyph_core.engine.scheduler import Chunk
 from glyph_core.errors import ConfigError
@@ -26,7 +26,7 @@ class ModelRunner:
         self._model = model
         self._block_size = config.block_size
         self.num_blocks = config.num_blocks or _num_blocks_in(model, config)
-        self._attention: AttentionBackend = SdpaBackend(KVCache(model, self.num_blocks, config.block_size))
+        self._attention = BACKENDS[config.attention](KVCache(model, self.num_blocks, config.block_size))
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[SampledToken]:
