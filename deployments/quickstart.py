@@ -14,7 +14,8 @@ from deployments.endpoint import stop_signals_interrupt
 from glyph_core.config import SamplingConfig
 from glyph_core.errors import StageError
 
-DOCUMENT = Path(__file__).parent.parent / "examples" / "service_agreement.md"
+REPOSITORY = Path(__file__).parent.parent
+DOCUMENT = REPOSITORY / "examples" / "service_agreement.md"
 QUESTION = "What is the Governing Law?"
 
 
@@ -29,7 +30,7 @@ def quickstart(
     settings = endpoint_settings(None, host=None, port=port, dashboard_port=dashboard_port, model=None)
     with errors_reported(as_json=False), stop_signals_interrupt(), running_endpoint(settings) as (endpoint, urls):
         result = ask(urls.api)
-        print_lines({"document": str(DOCUMENT), "question": QUESTION, "answer": result.answer})
+        print_lines({"document": str(DOCUMENT.relative_to(REPOSITORY)), "question": QUESTION, "answer": result.answer})
         print_lines({**result.as_lines(), "api": urls.api, "dashboard": urls.dashboard})
         if once:
             return
