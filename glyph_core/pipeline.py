@@ -52,10 +52,12 @@ class Pipeline:
         dtype = pick_dtype(config.model.dtype, device)
         self.reader = Reader.of(checkpoint)
         self.render_config = config.render or preset(checkpoint.preset)
-        self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.encoder = VisionEncoder(self.reader.family, dtype, device)
         self.engine = Engine(
-            self.reader.family.load_text(dtype, device), config.engine, checkpoint.eos_token_ids, self.max_model_len
+            self.reader.family.load_text(dtype, device),
+            config.engine,
+            checkpoint.eos_token_ids,
+            checkpoint.max_model_len,
         )
         self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
         self._renderers: dict[RenderConfig, PageRenderer] = {}
@@ -126,7 +128,7 @@ class Pipeline:
             [renderer.plan(document) for document in request.documents],
             self.reader,
             request.sampling,
-            max_model_len=self.max_model_len,
+            max_model_len=self.engine.max_model_len,
             limits=self.config.limits,
             started_at=started_at,
         )

@@ -153,12 +153,13 @@ def test_a_conversation_keeps_its_turns_and_shares_their_beginning(tiny: Path, p
     assert answer.usage.num_cached_tokens >= opening.usage.num_visual_tokens
 
 
-def test_a_document_past_the_context_is_read_in_windows(tiny: Path) -> None:
+@pytest.mark.parametrize("limit", [{"max_model_len": 700}, {"num_blocks": 44, "block_size": 16}], ids=["model", "pool"])
+def test_a_document_past_the_context_is_read_in_windows(tiny: Path, limit: dict[str, int]) -> None:
     """Three pages of which the context holds two at once: two windows, and the more confident one's answer."""
     document = text_document(150)
     pages = pages_of(document)
     assert len(pages) == 3
-    pipeline = with_engine(tiny, max_model_len=700)
+    pipeline = with_engine(tiny, **limit)
     answer = pipeline.ask([document], "Why?", sampling=GREEDY)
     windows = [tuple(hf_generate(tiny, shown, "Why?", NUM_TOKENS)) for shown in (pages[:2], pages[2:])]
     assert answer.token_ids in windows
