@@ -56,7 +56,8 @@ def transform(canvas: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
     column = {name: fields[:, name] for name in CanvasFields}
     across = resize_matrix(canvas.shape[2], column[CanvasFields.WIDTH], column[CanvasFields.FINAL_WIDTH])
     down = resize_matrix(canvas.shape[1], column[CanvasFields.HEIGHT], column[CanvasFields.FINAL_HEIGHT])
-    canvas = (down @ (canvas @ across.transpose(1, 2))).clamp(0, 1)
+    canvas = (canvas @ across.transpose(1, 2)).clamp(0, 1)  # Pillow, too, cuts off between its two passes
+    canvas = (down @ canvas).clamp(0, 1)
     canvas = blur(canvas, column[CanvasFields.BLUR], column[CanvasFields.SHIFT_X], column[CanvasFields.SHIFT_Y])
     return compress(canvas, column[CanvasFields.QUALITY])
 
@@ -82,8 +83,8 @@ def blur(canvas: torch.Tensor, sigma: torch.Tensor, shift_x: torch.Tensor, shift
     """Each page of (C, H, W) under a Gaussian that is off its middle by the shift; sigma 0: untouched."""
     offset = torch.arange(KERNEL_SIDE, device=canvas.device) - KERNEL_SIDE // 2
     width = sigma.clamp(min=0.05)[:, None]
-    across = torch.exp(-0.5 * ((offset - shift_x[:, None]) / width) ** 2)
-    down = torch.exp(-0.5 * ((offset - shift_y[:, None]) / width) ** 2)
+    across = torch.exp(-0.5 * ((offset + shift_x[:, None]) / width) ** 2)
+    down = torch.exp(-0.5 * ((offset + shift_y[:, None]) / width) ** 2)
     kernel = down[:, :, None] * across[:, None, :]
     kernel = kernel / kernel.sum((1, 2), keepdim=True).clamp(min=1e-6)
     blurred = functional.conv2d(canvas[None], kernel[:, None], padding=KERNEL_SIDE // 2, groups=len(canvas))[0]

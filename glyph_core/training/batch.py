@@ -8,10 +8,11 @@ answer tokens, C pages that pass through the canvas (see augment.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from glyph_core.config import PRESETS, RenderConfig
 from glyph_core.training.facts import KINDS, Question
 from glyph_core.training.looks import LaidOutPage
 from glyph_core.training.vocabulary import ANSWER_HEAD, BEGIN_OF_IMAGE, END_OF_IMAGE, END_OF_TEXT, PROMPT_HEAD
@@ -44,6 +45,8 @@ class PackedDocument:
     pages: tuple[PackedPage, ...]
     questions: tuple[Question, ...]
     spec: int = 0  # which of the curriculum's specs it was made by
+    text: str = field(default="", repr=False)
+    config: RenderConfig = field(default=PRESETS["mini"], repr=False)  # what its pages were laid out by
 
     @property
     def num_visual_tokens(self) -> int:

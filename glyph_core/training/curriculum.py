@@ -66,7 +66,7 @@ def make_document(material: Material, typesetter: Typesetter, spec: PageSpec, nu
     pages = typesetter.lay_out(document.text, look, config)
     if not document.questions or not 1 <= len(pages) <= max(MAX_PAGES, num_pages):
         return None
-    return PackedDocument(_finished(material, pages, config, spec), document.questions, number)
+    return PackedDocument(_finished(material, pages, config, spec), document.questions, number, document.text, config)
 
 
 def _page_of(material: Material, look: str, spec: PageSpec) -> RenderConfig:

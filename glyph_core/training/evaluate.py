@@ -65,7 +65,7 @@ def _swapped(documents: Sequence[PackedDocument]) -> list[PackedDocument]:
         answers = {question.answer for question in other.questions}
         kept = tuple(question for question in document.questions if question.answer not in answers)
         if kept:
-            swapped.append(replace(document, pages=other.pages, questions=kept))
+            swapped.append(replace(other, questions=kept))
     return swapped
 
 
