@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from deployments.cli import app
 from deployments.cli_render import file_stems
 from glyph_core.config import preset
+from tests.tiny_checkpoint import make_tiny_glm4v
 
 QUESTION, TRUTH = "What is the Governing Law?", "State of Vermont"
 
@@ -113,9 +114,11 @@ def test_ask_stops_at_max_tokens(examples: Path) -> None:
     assert TRUTH.startswith(report["answer"])
 
 
-def test_ask_draws_with_temperature_by_seed(examples: Path) -> None:
+def test_ask_draws_with_temperature_by_seed(examples: Path, tmp_path: Path) -> None:
+    model = make_tiny_glm4v(tmp_path)  # never sure of anything, unlike a trained one
+
     def drawn(seed: int) -> str:
-        arguments = ["--temperature", "2", "--max-tokens", "12", "--seed", str(seed), "--json"]
+        arguments = ["--model", str(model), "--temperature", "2", "--max-tokens", "12", "--seed", str(seed), "--json"]
         return str(only_object(run("ask", examples / "service_agreement.md", "Tell me a story.", *arguments))["answer"])
 
     first, again, other = drawn(1), drawn(1), drawn(2)
