@@ -6,6 +6,7 @@ Exit status: 0, 1 for a failure (one sentence on stderr says which), 2 for wrong
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -61,10 +62,16 @@ def render(
             print_lines(report.as_lines())
 
 
+def _not_a_file(question: str) -> str:
+    if os.path.isfile(question):
+        raise typer.BadParameter(f"{question} is a file; the question comes last, in quotes")
+    return question
+
+
 @app.command()
 def ask(
     files: Files,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out", callback=_not_a_file)],
     url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
     model: Annotated[
         str | None, typer.Option(help=f"{MODEL_HELP}; with --url, the model to ask  [default: glyph-mini]")

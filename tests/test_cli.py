@@ -114,6 +114,12 @@ def test_ask_stops_at_max_tokens(examples: Path) -> None:
     assert TRUTH.startswith(report["answer"])
 
 
+def test_ask_takes_no_file_for_a_question(examples: Path) -> None:
+    result = run("ask", examples / "service_agreement.md", examples / "field_station_handbook.txt")
+    assert result.exit_code == 2
+    assert "the question comes last" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_ask_draws_with_temperature_by_seed(examples: Path, tmp_path: Path) -> None:
     model = make_tiny_glm4v(tmp_path)  # never sure of anything, unlike a trained one
 
