@@ -63,7 +63,7 @@ def render(
 
 
 def _not_a_file(question: str) -> str:
-    if os.path.isfile(question):
+    if os.path.isfile(question):  # Path.is_file raises where a question is too long for a name
         raise typer.BadParameter(f"{question} is a file; the question comes last, in quotes")
     return question
 
