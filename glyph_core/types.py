@@ -40,35 +40,15 @@ class DocumentSource:
 
 
 @dataclass(frozen=True, slots=True)
-class TextBlock:
-    """A run of text that is set line by line. ``start`` is its character offset in the decoded source."""
+class PageError:
+    """A page of the source that could not be read or drawn; the rest of the document goes on without it."""
 
-    text: str = field(repr=False)
-    start: int = 0
+    document: str  # its name
+    page: int  # of the source, from 0
+    reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class ImageBlock:
-    """A picture that becomes a page of its own."""
-
-    pixels: np.ndarray = field(repr=False)  # (height, width) or (height, width, 3), uint8
-
-
-Block = TextBlock | ImageBlock
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A parsed document: blocks in reading order."""
-
-    name: str
-    digest: str  # its source's
-    media_type: str
-    blocks: tuple[Block, ...]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(block.text for block in self.blocks if isinstance(block, TextBlock))
+    def __str__(self) -> str:
+        return f"page {self.page + 1} of {self.document!r} is missing: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +75,7 @@ class DocumentPlan:
     pages: tuple[PagePlan, ...]
     num_text_chars: int
     warnings: tuple[str, ...] = ()
+    page_errors: tuple[PageError, ...] = ()
 
     @property
     def num_pages(self) -> int:
@@ -103,10 +84,11 @@ class DocumentPlan:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page."""
+    """A rendered page. Where drawing failed, ``pixels`` say so in words and ``error`` names the cause."""
 
     plan: PagePlan
     pixels: np.ndarray = field(repr=False)  # (height_px, width_px) gray or (height_px, width_px, 3), uint8
+    error: PageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +98,7 @@ class PageFeatures:
     plan: PagePlan
     grid_thw: tuple[int, int, int]  # patches, before the spatial merge
     features: torch.Tensor = field(repr=False)  # (num_visual_tokens, hidden_size), on the host
+    error: PageError | None = None  # the page's
 
     @property
     def num_visual_tokens(self) -> int:

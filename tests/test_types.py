@@ -10,14 +10,11 @@ import pytest
 from glyph_core.types import (
     DIGEST_BYTES,
     Answer,
-    Document,
     DocumentPlan,
     DocumentSource,
-    ImageBlock,
     PagePlacement,
     PagePlan,
     Prompt,
-    TextBlock,
     Timings,
     Usage,
     digest_of,
@@ -56,12 +53,6 @@ def test_values_are_frozen_and_survive_pickling() -> None:
     with pytest.raises(FrozenInstanceError):
         source.name = "b.txt"  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(source)) == source
-
-
-def test_document_text_leaves_pictures_out() -> None:
-    picture = ImageBlock(pixels=None)  # type: ignore[arg-type]
-    document = Document("d", "0", "text/plain", (TextBlock("one"), picture, TextBlock("two", start=4)))
-    assert document.text == "one\ntwo"
 
 
 def test_plan_counts_its_pages() -> None:

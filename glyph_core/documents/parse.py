@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from glyph_core.config import LimitConfig
+from glyph_core.documents.blocks import Document, FigureBlock, TextBlock
 from glyph_core.documents.image import read_image
 from glyph_core.documents.sniff import IMAGE_TYPES, media_type_of
 from glyph_core.documents.text import decode_text
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
-from glyph_core.types import Document, DocumentSource, ImageBlock, TextBlock
+from glyph_core.types import DocumentSource
 
 READABLE = "plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, Markdown, PNG and JPEG"
 
@@ -28,7 +29,7 @@ def parse(source: DocumentSource, limits: LimitConfig) -> Document:
         raise EmptyDocumentError(f"document {source.name!r} is empty (0 bytes)")
     media_type = media_type_of(source.content)
     if media_type in IMAGE_TYPES:
-        picture = ImageBlock(read_image(source, limits.max_image_pixels))
+        picture = FigureBlock(read_image(source, limits.max_image_pixels))
         return Document(source.name, source.digest, media_type, (picture,))
     if media_type is not None:
         raise UnsupportedDocumentError(

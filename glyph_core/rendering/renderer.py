@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from glyph_core.config import LimitConfig, RenderConfig
+from glyph_core.documents.blocks import Document, FigureBlock
 from glyph_core.documents.parse import parse
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.images import ImagePages
 from glyph_core.rendering.placed import PlacedGlyphs
 from glyph_core.rendering.text import TextPages
-from glyph_core.types import Document, DocumentPlan, DocumentSource, ImageBlock, Page, PagePlan
+from glyph_core.types import DocumentPlan, DocumentSource, Page, PagePlan
 
 _DEFAULT_LIMITS = LimitConfig()
 
@@ -106,7 +107,7 @@ class PageRenderer:
 
     def _lay_out(self, document: Document) -> Pages:
         first = document.blocks[0]
-        if isinstance(first, ImageBlock):
+        if isinstance(first, FigureBlock):
             return ImagePages.lay_out(first.pixels, self.config)
         pages = TextPages.lay_out(document.text, self.config, self._atlas)
         num_pages = len(pages.sizes)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from glyph_core.config import LimitConfig
+from glyph_core.documents.blocks import Document, FigureBlock
 from glyph_core.documents.parse import parse
 from glyph_core.errors import (
     DocumentTooLargeError,
@@ -18,7 +19,7 @@ from glyph_core.errors import (
     InvalidDocumentError,
     UnsupportedDocumentError,
 )
-from glyph_core.types import Document, DocumentSource, ImageBlock
+from glyph_core.types import DocumentSource
 
 LIMITS = LimitConfig()
 TEXT = "Grüße, 世界!\r\n\ttwo\n"
@@ -44,7 +45,7 @@ def zipped(*names: str) -> bytes:
 
 def pixels_of(document: Document) -> np.ndarray:
     (block,) = document.blocks
-    assert isinstance(block, ImageBlock)
+    assert isinstance(block, FigureBlock)
     return block.pixels
 
 
