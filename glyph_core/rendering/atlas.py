@@ -21,7 +21,7 @@ from glyph_core.rendering.jit import kernel
 
 GLYPH = np.dtype(
     [
-        ("advance", np.int32),  # 1/64 px
+        ("advance", np.int32),  # 1/64 px; a tab's is the distance of its stops
         ("first_cell", np.int32),  # -1: no ink
         ("num_phases", np.uint8),
         ("break_class", np.uint8),
@@ -132,11 +132,14 @@ class GlyphAtlas:
         kind = break_class(character)
         if kind == BreakClass.IGNORED:
             return IGNORED
-        if kind in (BreakClass.NEWLINE, BreakClass.TAB) or character == ZERO_WIDTH_SPACE:
+        if kind == BreakClass.NEWLINE or character == ZERO_WIDTH_SPACE:
             return self._append(None, 0, kind, [])
+        if kind == BreakClass.TAB:
+            space = self._config.cell_width_px * UNITS or self._fonts.advance(self._fonts.space)
+            return self._append(None, self._config.tab_columns * space, kind, [])
         ref, wide = self._fonts.find(character), is_wide(character)
         if ref is None and kind == BreakClass.SPACE:
-            ref = self._fonts.find(" ")
+            ref = self._fonts.space
         if ref is None:
             return MISSING_WIDE if wide else MISSING
         return self._append_drawn(ref, kind, wide)

@@ -1,4 +1,4 @@
-"""Lines → placed glyphs → pixels.
+"""Segments → placed glyphs → pixels.
 
 :func:`place` writes down where every glyph of a page goes, and :func:`draw` copies exactly that: what is read back
 from the placement is what is on the page. Drawing is a saturating subtraction of coverage from white paper, 16 bytes
@@ -20,14 +20,23 @@ from glyph_core.rendering.atlas import LANES
 from glyph_core.rendering.characters import BreakClass
 from glyph_core.rendering.jit import kernel
 
+SEGMENT = np.dtype(  # glyphs that stand side by side: a line, or a table cell's part of one
+    [
+        ("start", np.int32),  # [start, stop) in the stream
+        ("stop", np.int32),
+        ("x", np.int32),  # 1/64 px from the page's left edge to the first pen; tab stops count from here
+        ("top", np.int32),  # px from the page's top to the line's
+    ],
+    align=True,
+)
 PLACED = np.dtype(
     [
         ("cell", np.int32),
-        ("index", np.int32),  # of the character in the text
+        ("index", np.int32),  # in the stream
         ("pen", np.int32),  # 1/64 px from the page's left edge
         ("x", np.int16),  # px: where the cell's left top corner goes
         ("y", np.int16),
-        ("line", np.int16),  # of the page
+        ("line", np.int16),  # the segment, of the page's
     ],
     align=True,
 )
@@ -55,34 +64,31 @@ subtract_16: Callable[[int, int], None] = intrinsic(_subtract_16)
 
 @kernel
 def place(
-    text: np.ndarray,
-    bounds: np.ndarray,
+    stream: np.ndarray,
+    segments: np.ndarray,
     glyphs: np.ndarray,
     cells: np.ndarray,
-    margin_px: int,
-    line_height_px: int,
-    tab_width: int,
     page_width_px: int,
     page_height_px: int,
     placed: np.ndarray,
 ) -> int:
-    """Places the lines ``bounds`` (n, 2) of ``text`` one under the other; returns how many glyphs that made.
+    """Places a page's ``segments`` of ``stream`` (n,) int32, indices into ``glyphs``; returns the number of glyphs placed.
 
     A cell that would reach over the page's edge (margins narrower than an overhang) is moved inside.
     """
     count = 0
-    for line in range(len(bounds)):
-        line_top = margin_px + line * line_height_px
-        x = 0  # 1/64 px from the margin
+    for line in range(len(segments)):
+        left, top = segments[line].x, segments[line].top
+        x = 0  # 1/64 px from the segment's left
         middle = 0  # of the character before, where combining marks go
-        for index in range(bounds[line, 0], bounds[line, 1]):
-            glyph = glyphs[text[index]]
+        for index in range(segments[line].start, segments[line].stop):
+            glyph = glyphs[stream[index]]
             if glyph.break_class == _TAB:
-                x += tab_width - x % tab_width
+                x += glyph.advance - x % glyph.advance
                 continue
             cell = glyph.first_cell
             if cell >= 0:
-                pen = margin_px * 64 + (middle if glyph.break_class == _MARK else x)
+                pen = left + (middle if glyph.break_class == _MARK else x)
                 if glyph.num_phases == 1:
                     pixel = (pen + 32) >> 6
                 else:
@@ -91,7 +97,7 @@ def place(
                 placed[count].index = index
                 placed[count].pen = pen
                 placed[count].x = max(0, min(pixel + cells[cell].left, page_width_px - cells[cell].width))
-                placed[count].y = max(0, min(line_top + cells[cell].top, page_height_px - cells[cell].num_rows))
+                placed[count].y = max(0, min(top + cells[cell].top, page_height_px - cells[cell].num_rows))
                 placed[count].line = line
                 count += 1
             if glyph.break_class != _MARK:

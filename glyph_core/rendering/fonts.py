@@ -70,6 +70,10 @@ class FontStack:
         """What stands for a character that no face has: DejaVu's U+FFFD."""
         return GlyphRef(0, self._faces[0].get_char_index(ord(REPLACEMENT)))
 
+    @property
+    def space(self) -> GlyphRef:
+        return GlyphRef(0, self._faces[0].get_char_index(ord(" ")))
+
     def codepoint(self, ref: GlyphRef) -> int:
         """The character that ``ref`` shows, for reading back what was placed."""
         return _codepoints(self._names[ref.face])[ref.glyph_id]

@@ -29,17 +29,17 @@ class Lines:
         return len(self.bounds)
 
 
-def break_lines(text: np.ndarray, glyphs: np.ndarray, max_width: int, tab_width: int) -> Lines:
-    """text (n,) int32, indices into ``glyphs``; widths in 1/64 px. What follows the last visible character makes no
+def break_lines(text: np.ndarray, glyphs: np.ndarray, max_width: int) -> Lines:
+    """text (n,) int32, indices into ``glyphs``; width in 1/64 px. What follows the last visible character makes no
     line of its own."""
     bounds = np.empty((len(text) + 1, 2), dtype=np.int32)
-    num_lines, right = _break_lines(text, glyphs, BREAK_TABLE, max_width, tab_width, bounds)
+    num_lines, right = _break_lines(text, glyphs, BREAK_TABLE, max_width, bounds)
     return Lines(bounds[:num_lines].copy(), right)
 
 
 @kernel
 def _break_lines(
-    text: np.ndarray, glyphs: np.ndarray, break_table: np.ndarray, max_width: int, tab_width: int, bounds: np.ndarray
+    text: np.ndarray, glyphs: np.ndarray, break_table: np.ndarray, max_width: int, bounds: np.ndarray
 ) -> tuple[int, int]:
     """Fills ``bounds``; returns the number of lines up to the last visible character, and the right edge."""
     num_lines = num_visible_lines = right = 0
@@ -70,7 +70,7 @@ def _break_lines(
             x, visible_x, break_at, before = 0, 0, -1, _NEWLINE
             continue
         if kind == _TAB:
-            x += tab_width - x % tab_width
+            x += advance - x % advance
         else:
             x += advance
         if kind >= _SPACE:

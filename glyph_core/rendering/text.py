@@ -8,7 +8,7 @@ import numpy as np
 
 from glyph_core.config import RenderConfig
 from glyph_core.rendering.atlas import IGNORED, MISSING, MISSING_WIDE, GlyphAtlas
-from glyph_core.rendering.compositor import PLACED, draw, place
+from glyph_core.rendering.compositor import PLACED, SEGMENT, draw, place
 from glyph_core.rendering.fonts import REPLACEMENT, UNITS
 from glyph_core.rendering.layout import Lines, break_lines
 from glyph_core.rendering.placed import PlacedGlyphs
@@ -25,9 +25,8 @@ class TextPages:
     config: RenderConfig
     atlas: GlyphAtlas = field(repr=False)
     text: np.ndarray = field(repr=False)  # (num_chars,) int32, indices into the atlas's glyphs
-    lines: Lines = field(repr=False)
-    lines_per_page: int
-    tab_width: int  # 1/64 px
+    segments: np.ndarray = field(repr=False)  # (num_segments,) of SEGMENT, page after page
+    first_segments: np.ndarray = field(repr=False)  # (num_pages + 1,): where each page's begin
     sizes: tuple[tuple[int, int], ...] = field(repr=False)  # (width, height) px of each page
     warnings: tuple[str, ...]
 
@@ -36,13 +35,15 @@ class TextPages:
         codepoints = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
         text = atlas.glyphs_of(codepoints)
         _join_line_ends(codepoints, text)
-        space = atlas.glyphs_of(np.array([ord(" ")], dtype=np.uint32))
-        glyphs = atlas.tables.glyphs
-        tab_width = config.tab_columns * int(glyphs[space[0]]["advance"])
-        lines = break_lines(text, glyphs, (config.page_width_px - 2 * config.margin_px) * UNITS, tab_width)
+        lines = break_lines(text, atlas.tables.glyphs, (config.page_width_px - 2 * config.margin_px) * UNITS)
         lines_per_page = (config.page_height_px - 2 * config.margin_px) // config.line_height_px
+        segments = np.empty(len(lines), dtype=SEGMENT)
+        segments["start"], segments["stop"] = lines.bounds.T
+        segments["x"] = config.margin_px * UNITS
+        segments["top"] = config.margin_px + np.arange(len(lines)) % lines_per_page * config.line_height_px
+        first_segments = np.append(np.arange(0, len(lines), lines_per_page), len(lines))
         sizes = _page_sizes(lines, lines_per_page, config)
-        return cls(config, atlas, text, lines, lines_per_page, tab_width, sizes, _missing_warnings(codepoints, text))
+        return cls(config, atlas, text, segments, first_segments, sizes, _missing_warnings(codepoints, text))
 
     @property
     def num_chars(self) -> int:
@@ -53,16 +54,16 @@ class TextPages:
         width, height = self.sizes[page_index]
         page = np.full((height, width), _WHITE, dtype=np.uint8)
         placed = self.place(page_index)
-        _, cells, ink = self.atlas.tables
-        draw(placed, cells, ink, page)
+        tables = self.atlas.tables
+        draw(placed, tables.cells, tables.ink, page)
         return np.subtract(_WHITE, page, out=page) if self.config.inverted else page
 
     def placed(self, page_index: int) -> PlacedGlyphs:
         placed = self.place(page_index)
-        glyphs, cells, _ = self.atlas.tables
-        drawn = cells[placed["cell"]]
+        tables = self.atlas.tables
+        drawn = tables.cells[placed["cell"]]
         left, top = placed["x"].astype(np.int32), placed["y"].astype(np.int32)
-        ends = placed["pen"] + glyphs[drawn["glyph"]]["advance"]
+        ends = placed["pen"] + tables.glyphs[drawn["glyph"]]["advance"]
         return PlacedGlyphs(
             codepoints=self.atlas.shown_by(drawn["glyph"]),
             offsets=placed["index"].copy(),
@@ -73,16 +74,10 @@ class TextPages:
 
     def place(self, page_index: int) -> np.ndarray:
         """Where the page's glyphs go, (n,) of PLACED, in the order of the text: all that is drawn."""
-        config, (width, height) = self.config, self.sizes[page_index]
-        first = page_index * self.lines_per_page
-        bounds = self.lines.bounds[first : first + self.lines_per_page]
-        placed = np.empty(bounds[-1, 1] - bounds[0, 0], dtype=PLACED)
-        glyphs, cells, _ = self.atlas.tables
-        count = place(
-            self.text, bounds, glyphs, cells, config.margin_px, config.line_height_px, self.tab_width, width, height,
-            placed,
-        )  # fmt: skip
-        return placed[:count]
+        segments = self.segments[self.first_segments[page_index] : self.first_segments[page_index + 1]]
+        placed = np.empty((segments["stop"] - segments["start"]).sum(), dtype=PLACED)
+        tables = self.atlas.tables
+        return placed[: place(self.text, segments, tables.glyphs, tables.cells, *self.sizes[page_index], placed)]
 
 
 def _page_sizes(lines: Lines, lines_per_page: int, config: RenderConfig) -> tuple[tuple[int, int], ...]:

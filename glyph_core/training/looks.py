@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glyph_core.config import PRESETS, RenderConfig
-from glyph_core.rendering.atlas import LANES, GlyphAtlas
-from glyph_core.rendering.compositor import PLACED, place
+from glyph_core.rendering.atlas import LANES, AtlasTables, GlyphAtlas
 from glyph_core.rendering.fonts import UNITS
 from glyph_core.rendering.text import TextPages
 from glyph_core.training.charset import CHARSET, CLASS_OF
@@ -75,12 +74,14 @@ class Typesetter:
             offset += len(atlas.tables.cells)
 
     def ink_table(self) -> InkTable:
-        pixels = [_inked(cells[row], ink) for _, cells, ink in self._tables() for row in range(len(cells))]
+        pixels = [
+            _inked(tables.cells[row], tables.ink) for tables in self._tables() for row in range(len(tables.cells))
+        ]
         starts = np.concatenate([[0], np.cumsum([len(cell[0]) for cell in pixels])]).astype(np.int32)
         dy, dx, coverage = (np.concatenate(parts) for parts in zip(*pixels, strict=True))
         return InkTable(starts, dx.astype(np.int8), dy.astype(np.int8), coverage)
 
-    def _tables(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _tables(self) -> list[AtlasTables]:
         return [self.atlases[name].tables for name in LOOKS]
 
     def lay_out(self, text: str, look: str, config: RenderConfig) -> list[LaidOutPage]:
@@ -90,17 +91,10 @@ class Typesetter:
         return [self._place(pages, look, codepoints, index) for index in range(len(pages.sizes))]
 
     def _place(self, pages: TextPages, look: str, codepoints: np.ndarray, page_index: int) -> LaidOutPage:
-        glyphs, cells, _ = pages.atlas.tables
+        tables = pages.atlas.tables
         config, (width, height) = pages.config, pages.sizes[page_index]
-        first = page_index * pages.lines_per_page
-        bounds = pages.lines.bounds[first : first + pages.lines_per_page]
-        placed = np.empty(bounds[-1, 1] - bounds[0, 0], dtype=PLACED)
-        count = place(
-            pages.text, bounds, glyphs, cells, config.margin_px, config.line_height_px, pages.tab_width, width, height,
-            placed,
-        )  # fmt: skip
-        placed = placed[:count]
-        middles = (placed["pen"] + glyphs[cells[placed["cell"]]["glyph"]]["advance"] / 2) / UNITS
+        placed = pages.place(page_index)
+        middles = (placed["pen"] + tables.glyphs[tables.cells[placed["cell"]]["glyph"]]["advance"] / 2) / UNITS
         heights = config.margin_px + (placed["line"] + 0.5) * config.line_height_px
         return LaidOutPage(
             cells=placed["cell"] + np.int32(self._offsets[look]),

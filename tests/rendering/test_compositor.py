@@ -94,7 +94,7 @@ def test_a_cell_larger_than_its_page_loses_only_what_lies_outside() -> None:
     placed = pages.place(0)
     whole, cut = np.full((100, 100), 255, np.uint8), np.full((30, 20), 255, np.uint8)
     placed["x"], placed["y"] = 0, 0
-    _, cells, ink = atlas.tables
+    _, cells, ink = atlas.tables[:3]
     draw(placed, cells, ink, whole)
     draw(placed, cells, ink, cut)
     assert np.array_equal(cut, whole[:30, :20])
@@ -106,7 +106,7 @@ def test_overlapping_glyphs_darken_and_never_wrap_round() -> None:
     pages = TextPages.lay_out("MMMM", preset("mini"), atlas)
     placed = pages.place(0)
     placed["x"], placed["y"] = 10, 10
-    _, cells, ink = atlas.tables
+    _, cells, ink = atlas.tables[:3]
     once, often = (np.full((40, 40), 255, np.uint8) for _ in range(2))
     draw(placed[:1], cells, ink, once)
     draw(placed, cells, ink, often)
@@ -115,7 +115,7 @@ def test_overlapping_glyphs_darken_and_never_wrap_round() -> None:
 
 
 def test_drawing_nothing_leaves_the_page_white() -> None:
-    _, cells, ink = GlyphAtlas(preset("mini")).tables
+    _, cells, ink = GlyphAtlas(preset("mini")).tables[:3]
     page = np.full((28, 28), 255, np.uint8)
     draw(np.zeros(0, PLACED), cells, ink, page)
     assert page.min() == 255

@@ -33,7 +33,7 @@ def broken(text: str, columns: int) -> list[str]:
     """``text`` in lines of so many cells."""
     atlas = atlas_of("mini")
     indices = glyphs_of(text, atlas)
-    lines = break_lines(indices, atlas.tables.glyphs, columns * CELL, TAB_WIDTH)
+    lines = break_lines(indices, atlas.tables.glyphs, columns * CELL)
     return [text[start:stop] for start, stop in lines.bounds]
 
 
@@ -93,7 +93,7 @@ def test_wide_characters_take_two_cells() -> None:
 def test_the_right_edge_leaves_hanging_spaces_out() -> None:
     atlas = atlas_of("mini")
     indices = glyphs_of("four      \nsixsix  x", atlas)
-    lines = break_lines(indices, atlas.tables.glyphs, 8 * CELL, TAB_WIDTH)
+    lines = break_lines(indices, atlas.tables.glyphs, 8 * CELL)
     assert lines.right == 6 * CELL
 
 
@@ -162,7 +162,7 @@ def test_the_fast_way_equals_the_slow_way(text: str, name: str, width_px: int) -
     indices = glyphs_of(text, atlas)
     glyphs = atlas.tables.glyphs
     kinds, advances = (glyphs[indices][field].tolist() for field in ("break_class", "advance"))
-    lines = break_lines(indices, glyphs, width_px * 64, TAB_WIDTH)
+    lines = break_lines(indices, glyphs, width_px * 64)
     assert [tuple(bounds) for bounds in lines.bounds.tolist()] == break_slowly(kinds, advances, width_px * 64)
     assert_whole(kinds, lines)
     if BreakClass.TAB not in kinds:
