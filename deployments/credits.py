@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from deployments.faults import MAX_REISSUES, REMOTE_ERRORS, Stream, as_glyph_error, is_replica_death
 from deployments.protocol import RangeRequest
+from deployments.refusals import Refusal, accepted
 from glyph_core.errors import StageError
 
 T = TypeVar("T")
@@ -22,7 +23,9 @@ T = TypeVar("T")
 class _RangeCall(Generic[T]):
     """One range under way, issued again where its replica dies."""
 
-    def __init__(self, pages: RangeRequest, issue: Callable[[RangeRequest], Stream[Sequence[T]]], stage: str) -> None:
+    def __init__(
+        self, pages: RangeRequest, issue: Callable[[RangeRequest], Stream[Sequence[T] | Refusal]], stage: str
+    ) -> None:
         self._pages, self._issue, self._stage = pages, issue, stage
         self._stream = issue(pages)
         self._num_reissues = 0
@@ -31,7 +34,7 @@ class _RangeCall(Generic[T]):
         """The next message; empty when the whole range has come."""
         while len(self._pages):
             try:
-                message = await self._stream.__anext__()
+                message = accepted(await self._stream.__anext__())
             except StopAsyncIteration:
                 raise StageError(
                     f"the {self._stage} ended its stream {len(self._pages)} pages before page {self._pages.stop}"
@@ -51,7 +54,11 @@ class _RangeCall(Generic[T]):
 
 
 async def pull_ranges(
-    ranges: Iterable[RangeRequest], issue: Callable[[RangeRequest], Stream[Sequence[T]]], *, max_calls: int, stage: str
+    ranges: Iterable[RangeRequest],
+    issue: Callable[[RangeRequest], Stream[Sequence[T] | Refusal]],
+    *,
+    max_calls: int,
+    stage: str,
 ) -> AsyncGenerator[T]:
     """The pages of ``ranges`` in their order, with at most ``max_calls`` ranges under way.
 

@@ -20,6 +20,7 @@ from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
 from deployments.placing import place_model
 from deployments.protocol import DocumentRef, ServedRequest, StageReport
+from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
@@ -59,6 +60,7 @@ class Decoder:
         self._loop = EngineLoop(self._loaded.engine)
         self._num_requests = 0
 
+    @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
         """Progress, pieces of text and, at the end, the Answer.
 

@@ -18,6 +18,7 @@ from deployments.credits import pull_ranges
 from deployments.packing import pack
 from deployments.placing import place_model
 from deployments.protocol import EncodedPage, RangeRequest, RenderedPage, StageReport
+from deployments.refusals import yields_refusals
 from glyph_core.config import CreditConfig, ModelConfig
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
@@ -54,6 +55,7 @@ class Encoder:
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
 
+    @yields_refusals
     async def encode_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[EncodedPage, ...]]:
         """Features of the pages in order, in messages of at most ``pages_per_message``."""
         under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None] = asyncio.Queue()

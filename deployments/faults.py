@@ -17,6 +17,7 @@ from ray.exceptions import (
 )
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 
+from deployments.refusals import Refusal, accepted
 from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
 
 MAX_REISSUES = 3  # of one call, each after the death of the replica that had it
@@ -59,12 +60,13 @@ class Call(Awaitable[T_co], Protocol[T_co]):
     def cancel(self) -> Any: ...
 
 
-async def call_stage(issue: Callable[[], Call[T_co]], stage: str) -> T_co:
-    """What the call that ``issue`` makes returns; made again where its replica dies. Raises errors of ours only."""
+async def call_stage(issue: Callable[[], Call[T_co | Refusal]], stage: str) -> T_co:
+    """What the call that ``issue`` makes returns; made again where its replica dies. Raises errors of ours only, among
+    them what the stage refused."""
     for num_left in reversed(range(MAX_REISSUES + 1)):
         call = issue()
         try:
-            return await call
+            return accepted(await call)
         except asyncio.CancelledError:
             call.cancel()
             raise
@@ -81,11 +83,12 @@ class Stream(Protocol[T_co]):
     def cancel(self) -> Any: ...
 
 
-async def receive(stream: Stream[T_co], stage: str) -> AsyncGenerator[T_co]:
-    """What the stream brings. Raises errors of ours only; leaving it early (``aclosing``) cancels the call."""
+async def receive(stream: Stream[T_co | Refusal], stage: str) -> AsyncGenerator[T_co]:
+    """What the stream brings. Raises errors of ours only, among them what the stage refused; leaving it early
+    (``aclosing``) cancels the call."""
     try:
         while True:
-            yield await stream.__anext__()
+            yield accepted(await stream.__anext__())
     except StopAsyncIteration:
         return
     except REMOTE_ERRORS as error:

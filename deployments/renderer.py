@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Protocol
 
 from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageReport, versions_of
+from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
 from glyph_core.config import LimitConfig, RenderConfig, preset
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -58,10 +59,12 @@ class Renderer:
         self._sources = SourceCache()
         self._stats = RendererStats()
 
+    @returns_refusals
     async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
         source = await self._sources.get(document)
         return await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
 
+    @returns_refusals
     async def count_tokens(self, document: DocumentRef, render: RenderConfig) -> TokenCount:
         """What the document's text would cost the model as tokens; counted once for many questions."""
         count = self._counts.get(document.digest)
@@ -73,6 +76,7 @@ class Renderer:
                 del self._counts[next(iter(self._counts))]
         return count
 
+    @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
         self._stats.num_calls_open += 1
         try:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from deployments.protocol import ServedRequest
+from deployments.refusals import accepted
 from glyph_core.config import CreditConfig
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.types import Answer, AnswerEvent, Progress, TextDelta
@@ -29,7 +30,7 @@ SMALL = CreditConfig(
 
 
 async def events_of(chain: FakeChain, request: ServedRequest) -> list[AnswerEvent]:
-    return [event async for event in chain.decoder.answer(request)]
+    return [accepted(event) async for event in chain.decoder.answer(request)]
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -133,7 +134,7 @@ def test_a_document_without_pages_to_draw_is_refused_before_the_first_event() ->
         chain = FakeChain()
         request = ServedRequest(**{**_fields(request_about(1)), "documents": (stored(b"", "nothing.txt"),)})
         with pytest.raises(EmptyDocumentError, match=r"nothing\.txt"):
-            await anext(chain.decoder.answer(request))
+            accepted(await anext(chain.decoder.answer(request)))
         assert (await chain.decoder.stats()).num_requests == 0
 
     run(test())
@@ -142,7 +143,7 @@ def test_a_document_without_pages_to_draw_is_refused_before_the_first_event() ->
 def test_what_the_engine_refuses_is_raised_before_the_first_event() -> None:
     async def test() -> None:
         with pytest.raises(ContextLengthError):
-            await anext(FakeChain().decoder.answer(request_about(1, max_tokens=666)))
+            accepted(await anext(FakeChain().decoder.answer(request_about(1, max_tokens=666))))
 
     run(test())
 
