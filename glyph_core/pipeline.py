@@ -143,8 +143,10 @@ class Pipeline:
     def _draw_and_encode(self, active: Sequence[_Active]) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
         """The next pages that the engine wants, of all requests, in one forward of the vision tower."""
         drawn: list[tuple[_Active, str, int, Page]] = []
+        digests: set[str] = set()  # of the pages that are drawn now: another request that wants one too gets it next
         for running in active:
-            for sequence_id, pages in self._wanted(running, self.config.credits.max_encode_batch - len(drawn)):
+            max_pages = self.config.credits.max_encode_batch - len(drawn)
+            for sequence_id, pages in self._wanted(running, max_pages, digests):
                 for number, page in enumerate(running.draw(pages), pages.first_number):
                     drawn.append((running, sequence_id, number, page))
         if not drawn:
@@ -159,19 +161,22 @@ class Pipeline:
         for running in active:
             yield running.request, running.progress()
 
-    def _wanted(self, running: _Active, max_pages: int) -> Iterator[tuple[str, PageRange]]:
-        """What is to be drawn next for a request; pages whose features are still at hand are fed on the way."""
+    def _wanted(self, running: _Active, max_pages: int, digests: set[str]) -> Iterator[tuple[str, PageRange]]:
+        """What is to be drawn next for a request, added to ``digests``; pages whose features are still at hand are fed
+        on the way."""
         for sequence_id, prompt in running.open_prompts():
             unseen: list[int] = []
             for number in self.engine.wanted_pages(sequence_id):
-                features = self._features.get(prompt.prompt.pages[number].page.digest)
-                if features is None:
-                    unseen.append(number)
-                else:
+                digest = prompt.prompt.pages[number].page.digest
+                features = self._features.get(digest)
+                if features is not None:
                     self._feed(running, sequence_id, number, features)
-            for pages in page_ranges(prompt, unseen[:max_pages], self.config.credits.max_encode_batch):
+                elif digest not in digests and len(unseen) < max_pages:
+                    unseen.append(number)
+                    digests.add(digest)
+            for pages in page_ranges(prompt, unseen, self.config.credits.max_encode_batch):
                 yield sequence_id, pages
-            max_pages -= len(unseen[:max_pages])
+            max_pages -= len(unseen)
 
     def _feed(self, running: _Active, sequence_id: str, page_number: int, features: torch.Tensor) -> None:
         self.engine.feed(sequence_id, page_number, features)

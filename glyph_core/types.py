@@ -192,7 +192,8 @@ class Answer:
     timings: Timings
     num_pages: int
     reasoning: str = ""  # what stood in <think>…</think>
-    confidence: float = 0.0  # exp of the mean log-probability of the answer's tokens, in (0, 1]
+    confidence: float = 0.0  # in [0, 1], see answering.confidence
+    token_logprobs: tuple[float, ...] = field(default=(), repr=False)  # of the answer's tokens and its end, no thinking
     warnings: tuple[str, ...] = ()
 
 

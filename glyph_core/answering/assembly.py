@@ -103,6 +103,7 @@ class AnswerAssembly:
             finish_reason=self.finish_reason or "abort",
             token_ids=tuple(self.token_ids),
             confidence=math.exp(sum(self._logprobs) / len(self._logprobs)) if self._logprobs else 0.0,
+            token_logprobs=tuple(self._logprobs),
             num_pages=len(self.prompt.pages),
             warnings=tuple(warnings),
             usage=Usage(

@@ -29,7 +29,10 @@ class Row:
     min_answer_chars: int = 1
     is_control: bool = False  # each question is put to another document's pages
     jpeg: bool = False  # pages go through JPEG before they are read
+    scan: bool = False  # pages are shifted, blurred, scaled, grey and noisy, and go through JPEG
+    blank: bool = False  # the pages are white, of the document's sizes
     inverted: bool = False
+    filler: str | None = None  # real text, of a sort that planted.Filler reads, in place of generated documents
     formats: Split = Split.HELD_OUT
     wording: Split = Split.TRAIN
 
@@ -64,4 +67,14 @@ ROWS: tuple[Row, ...] = (
     Row("inverted", _spec("inverted", _ANY), _LOOKUPS, None, inverted=True),
     Row("JPEG 60", _spec("jpeg", _ANY), _LOOKUPS, None, jpeg=True),
     Row("dense 9 px", _spec("dense", _ANY, "dense", columns=(16, 21), rows=(10, 30)), _LOOKUPS, None),
+    Row("scan-like", _spec("scan", _ANY, scans=1.0, plain=0.0), _LOOKUPS, None, scan=True),
+)  # fmt: skip
+_FULL = {"columns": (17, 17), "rows": (31, 31)}
+_PLANTED = (K.KEY_VALUE, K.NEEDLE, K.IDENTIFIER)
+PIPELINE_ROWS: tuple[Row, ...] = (  # those that only the pipeline can be asked
+    Row("blank page (control)", _spec("blank", _ANY), _LOOKUPS, 0.01, is_control=True, blank=True),
+    Row("real prose, 1-4 pages", _spec("prose", _ANY, pages=(1, 4), **_FULL), _PLANTED, 0.95, filler="prose"),
+    Row("real contracts, 1-4 pages", _spec("law", _ANY, pages=(1, 4), **_FULL), _PLANTED, 0.95, filler="contracts"),
+    Row("real text, 8 pages", _spec("real8", _ANY, pages=(8, 8), **_FULL), _PLANTED, 0.95, filler="real"),
+    Row("Chinese pages", _spec("chinese", _ANY, **_FULL), _PLANTED, None, filler="chinese"),
 )  # fmt: skip
