@@ -69,12 +69,17 @@ ROWS: tuple[Row, ...] = (
     Row("dense 9 px", _spec("dense", _ANY, "dense", columns=(16, 21), rows=(10, 30)), _LOOKUPS, None),
     Row("scan-like", _spec("scan", _ANY, scans=1.0, plain=0.0), _LOOKUPS, None, scan=True),
 )  # fmt: skip
-_FULL = {"columns": (17, 17), "rows": (31, 31)}
+
+
+def _full(name: str, *pages: int) -> PageSpec:
+    return _spec(name, _ANY, pages=pages, columns=(17, 17), rows=(31, 31))
+
+
 _PLANTED = (K.KEY_VALUE, K.NEEDLE, K.IDENTIFIER)
 PIPELINE_ROWS: tuple[Row, ...] = (  # those that only the pipeline can be asked
     Row("blank page (control)", _spec("blank", _ANY), _LOOKUPS, 0.01, is_control=True, blank=True),
-    Row("real prose, 1-4 pages", _spec("prose", _ANY, pages=(1, 4), **_FULL), _PLANTED, 0.95, filler="prose"),
-    Row("real contracts, 1-4 pages", _spec("law", _ANY, pages=(1, 4), **_FULL), _PLANTED, 0.95, filler="contracts"),
-    Row("real text, 8 pages", _spec("real8", _ANY, pages=(8, 8), **_FULL), _PLANTED, 0.95, filler="real"),
-    Row("Chinese pages", _spec("chinese", _ANY, **_FULL), _PLANTED, None, filler="chinese"),
+    Row("real prose, 1-4 pages", _full("prose", 1, 4), _PLANTED, 0.95, filler="prose"),
+    Row("real contracts, 1-4 pages", _full("law", 1, 4), _PLANTED, 0.95, filler="contracts"),
+    Row("real text, 8 pages", _full("real8", 8, 8), _PLANTED, 0.95, filler="real"),
+    Row("Chinese pages", _full("chinese", 1, 1), _PLANTED, None, filler="chinese"),
 )  # fmt: skip
