@@ -109,6 +109,7 @@ class Decoder:
             plans,
             self._loaded.reader,
             request.sampling,
+            render=request.render,
             max_model_len=self._loaded.max_model_len,
             limits=self._limits,
             started_at=started_at,

@@ -42,6 +42,7 @@ def glyph_json(answer: Answer) -> Json:
         "pages": answer.num_pages,
         "compression_ratio": round(answer.usage.compression_ratio, 3),
         "confidence": answer.confidence,
+        "confidence_is_calibrated": answer.confidence_is_calibrated,
         "warnings": list(answer.warnings),
         "timings": timings_json(answer.timings),
     }

@@ -128,6 +128,7 @@ class Pipeline:
             [renderer.plan(document) for document in request.documents],
             self.reader,
             request.sampling,
+            render=renderer.config,
             max_model_len=self.engine.max_model_len,
             limits=self.config.limits,
             started_at=started_at,

@@ -76,6 +76,8 @@ class DocumentPlan:
     num_text_chars: int
     warnings: tuple[str, ...] = ()
     page_errors: tuple[PageError, ...] = ()
+    scripts: tuple[tuple[str, int], ...] = ()  # letters of its text by script, see documents.scripts
+    num_picture_pages: int = 0  # pages that are shown as they came, not set from text
 
     @property
     def num_pages(self) -> int:
@@ -193,6 +195,7 @@ class Answer:
     num_pages: int
     reasoning: str = ""  # what stood in <think>…</think>
     confidence: float = 0.0  # in [0, 1], see answering.confidence
+    confidence_is_calibrated: bool = False  # it is the probability that the answer is right
     token_logprobs: tuple[float, ...] = field(default=(), repr=False)  # of the answer's tokens and its end, no thinking
     warnings: tuple[str, ...] = ()
 

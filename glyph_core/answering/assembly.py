@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from glyph_core.answering.channel import IncrementalDecoder, TextChannel
+from glyph_core.answering.confidence import mean_probability
 from glyph_core.types import Answer, FinishReason, Prompt, TextDelta, Timings, Usage
 
 
@@ -102,7 +102,7 @@ class AnswerAssembly:
             reasoning=self._reasoning.text,
             finish_reason=self.finish_reason or "abort",
             token_ids=tuple(self.token_ids),
-            confidence=math.exp(sum(self._logprobs) / len(self._logprobs)) if self._logprobs else 0.0,
+            confidence=mean_probability(self._logprobs),
             token_logprobs=tuple(self._logprobs),
             num_pages=len(self.prompt.pages),
             warnings=tuple(warnings),

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from glyph_core.answering.assembly import AnswerAssembly, StageTimes
+from glyph_core.answering.confidence import calibrated
 from glyph_core.answering.prompts import DocumentPrompt, build_prompt
 from glyph_core.answering.reader import Reader
+from glyph_core.answering.scope import scope_of
 from glyph_core.answering.windows import Selection, combine, split_into_windows
-from glyph_core.config import LimitConfig, SamplingConfig
+from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig
 from glyph_core.engine.engine import TokenOutput
 from glyph_core.errors import DocumentTooLargeError
 from glyph_core.types import Answer, DocumentPlan, Message, TextDelta
@@ -38,6 +40,7 @@ class Inquiry:
         reader: Reader,
         sampling: SamplingConfig,
         *,
+        render: RenderConfig,
         max_model_len: int,
         limits: LimitConfig,
         clock: Callable[[], float] = time.perf_counter,
@@ -53,6 +56,7 @@ class Inquiry:
                 "raise limits.max_pages"
             )
         self._request_id = request_id
+        self._scope = scope_of(reader.checkpoint, render, self.plans, messages)
         self._messages, self._reader, self._sampling = messages, reader, sampling
         self._clock = clock
         self._started_at = clock() if started_at is None else started_at
@@ -110,17 +114,31 @@ class Inquiry:
         return self._assemblies[sequence_id].finish_reason is not None
 
     def answer(self, num_text_tokens: int, *, text_tokens_estimated: bool) -> Answer:
-        """The answer of all windows together."""
-        warnings = [warning for plan in self.plans for warning in plan.warnings]
+        """The answer of all windows together. That nothing was found is only as sure as the request can be read."""
+        warnings = [*(warning for plan in self.plans for warning in plan.warnings), *self._scope.warnings]
         answers = [
-            assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
+            self._calibrated(
+                assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
+            )
             for assembly in self._assemblies.values()
         ]
         answer = combine(answers, self._reader.absent_answer)
+        if self._is_absent(answer):
+            answer = replace(answer, confidence=answer.confidence * self._scope.readable_share)
         if len(answers) == 1:
             return answer
         e2e_s = self._clock() - self._started_at  # nothing was shown before now
         return replace(answer, timings=replace(answer.timings, ttft_s=e2e_s, tpot_s=0.0, e2e_s=e2e_s))
+
+    def _is_absent(self, answer: Answer) -> bool:
+        return answer.text == self._reader.absent_answer
+
+    def _calibrated(self, answer: Answer) -> Answer:
+        calibration = self._reader.checkpoint.calibration
+        if calibration is None:
+            return answer
+        confidence = calibrated(calibration, answer.token_logprobs, is_absent=self._is_absent(answer))
+        return replace(answer, confidence=confidence, confidence_is_calibrated=True)
 
     def _split(self, max_model_len: int) -> list[Selection]:
         """The windows that this request is read in: one, wherever the model reads all pages at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -40,6 +41,8 @@ def combine(answers: Sequence[Answer], absent_answer: str | None) -> Answer:
         return answers[0]
     found = [answer for answer in answers if answer.text and answer.text != absent_answer]
     best = max(found or answers, key=lambda answer: answer.confidence)
+    if not found:  # right only if every window's answer is
+        best = replace(best, confidence=math.prod(answer.confidence for answer in answers))
     warnings = [f"read in {len(answers)} windows of pages, one after another; the answer is the most confident one's"]
     for answer in answers:
         warnings += [warning for warning in answer.warnings if warning not in warnings]

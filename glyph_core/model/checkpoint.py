@@ -9,23 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from glyph_core.config import PRESETS, Config
+from glyph_core.config import PRESETS
 from glyph_core.errors import ModelError
+from glyph_core.model.declaration import Calibration, GlyphConfig, ReadingRange
 
 BUILT_IN = {"glyph-mini": Path(__file__).parent.parent / "checkpoints" / "glyph_mini"}
-DEFAULT_PRESET = "glyph-en"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 HUB_FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles and no code
-
-
-class GlyphConfig(Config):
-    """A checkpoint's ``glyph_config.json``: what we must know of it that transformers doesn't."""
-
-    render_preset: str = Field(DEFAULT_PRESET, description="what its pages were rendered with in training")
-    window_pages: int | None = Field(None, ge=1, description="pages that it reads well at once")
-    absent_answer: str | None = Field(None, description="what it answers where the pages don't tell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +32,15 @@ class Checkpoint:
     eos_token_ids: tuple[int, ...]
     window_pages: int | None = None  # pages that it reads well at once; None: as many as its context holds
     absent_answer: str | None = None  # what it answers where the pages don't tell; None: no fixed words
+    reads: ReadingRange | None = None  # what it was measured on; None: not declared
+    calibration: Calibration | None = None  # of its confidence; None: none was fitted
 
 
 def resolve_checkpoint(model: str) -> Checkpoint:
     """The checkpoint that ``model`` names: ``glyph-mini``, a folder, or a hub id (which may download it).
 
     What transformers has no place for stands in the folder's ``glyph_config.json``, where there is one:
-    ``render_preset`` (else :data:`DEFAULT_PRESET`), ``window_pages`` and ``absent_answer``.
+    :class:`~glyph_core.model.declaration.GlyphConfig`; its defaults stand for what it does not say.
 
     Raises ModelError when there is no such checkpoint or its small files are missing or damaged.
     """
@@ -77,6 +71,8 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             eos_token_ids=_eos_token_ids(path, text_config),
             window_pages=glyph_config.window_pages,
             absent_answer=glyph_config.absent_answer,
+            reads=glyph_config.reads,
+            calibration=glyph_config.calibration,
         )
     except KeyError as error:
         raise ModelError(f"{path / 'config.json'} lacks the key {error}; is it a transformers checkpoint?") from error

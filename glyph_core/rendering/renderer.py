@@ -11,6 +11,7 @@ import numpy as np
 from glyph_core.config import LimitConfig, RenderConfig
 from glyph_core.documents.blocks import Document, FigureBlock
 from glyph_core.documents.parse import parse
+from glyph_core.documents.scripts import ScriptCounts, count_scripts
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.images import ImagePages
@@ -34,6 +35,9 @@ class Pages(Protocol):
     def placed(self, page_index: int) -> PlacedGlyphs: ...
 
 
+LaidOut = tuple[str, Pages, ScriptCounts]  # media type, pages, and the text's letters by script
+
+
 class PageRenderer:
     """Lays documents out and draws ranges of their pages. Thread-safe; one per process is enough.
 
@@ -48,13 +52,13 @@ class PageRenderer:
         self.limits = limits
         self._atlas = GlyphAtlas(config)
         self._max_cached_layouts = max_cached_layouts
-        self._layouts: OrderedDict[str, tuple[str, Pages]] = OrderedDict()  # source digest → media type, pages
+        self._layouts: OrderedDict[str, LaidOut] = OrderedDict()  # by source digest
         self._lock = threading.Lock()
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
         """What the pages of ``source`` will be. Raises the errors of :func:`~glyph_core.documents.parse.parse` and
         DocumentTooLargeError if there are more than ``limits.max_pages``."""
-        media_type, pages = self._layout(source)
+        media_type, pages, scripts = self._layout(source)
         return DocumentPlan(
             document_digest=source.digest,
             name=source.name,
@@ -62,11 +66,13 @@ class PageRenderer:
             pages=tuple(self._page_plan(source, index, size) for index, size in enumerate(pages.sizes)),
             num_text_chars=pages.num_chars,
             warnings=pages.warnings,
+            scripts=scripts,
+            num_picture_pages=len(pages.sizes) if isinstance(pages, ImagePages) else 0,
         )
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
         """Pages ``[start, stop)``, each in memory of its own. Raises InvalidRequestError if they don't exist."""
-        _, pages = self._layout(source)
+        _, pages, _ = self._layout(source)
         sizes = pages.sizes
         if not 0 <= start <= stop <= len(sizes):
             raise InvalidRequestError(
@@ -81,7 +87,7 @@ class PageRenderer:
     def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
         """What stands on a page, read back from the glyphs as placed. Raises InvalidRequestError if there is no such
         page."""
-        _, pages = self._layout(source)
+        _, pages, _ = self._layout(source)
         if not 0 <= page_index < len(pages.sizes):
             raise InvalidRequestError(
                 f"no page {page_index} in document {source.name!r}, which has {len(pages.sizes)}", param="page_index"
@@ -91,19 +97,19 @@ class PageRenderer:
     def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
         return PagePlan(page_index, *size, self.config.page_digest(source.digest, page_index))
 
-    def _layout(self, source: DocumentSource) -> tuple[str, Pages]:
+    def _layout(self, source: DocumentSource) -> LaidOut:
         with self._lock:
             if source.digest in self._layouts:
                 self._layouts.move_to_end(source.digest)
                 return self._layouts[source.digest]
         # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
         document = parse(source, self.limits)
-        pages = self._lay_out(document)
+        laid_out = document.media_type, self._lay_out(document), count_scripts(document.text)
         with self._lock:
-            self._layouts[source.digest] = document.media_type, pages
+            self._layouts[source.digest] = laid_out
             while len(self._layouts) > self._max_cached_layouts:
                 self._layouts.popitem(last=False)
-        return document.media_type, pages
+        return laid_out
 
     def _lay_out(self, document: Document) -> Pages:
         first = document.blocks[0]
