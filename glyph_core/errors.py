@@ -8,7 +8,8 @@ GlyphError                          500
 │   ├── EmptyDocumentError          400  a document holds nothing to read
 │   ├── UnsupportedDocumentError    415  a document of a type that we cannot read
 │   ├── InvalidDocumentError        422  a document of a known type whose bytes are damaged
-│   ├── DocumentTooLargeError       413  more bytes, pages or pixels than the limits allow
+│   ├── DocumentTooLargeError       413  more bytes, pages, pixels or memory than the limits allow
+│   ├── DocumentTimeoutError        422  a document whose reader gave nothing within the time limit
 │   └── RenderConfigError           400  a render configuration that gives unreadable pages
 ├── ModelError                      500  a checkpoint is missing, incomplete or of an unknown family
 ├── ConfigError                     500  the service was configured in a way that cannot work
@@ -76,6 +77,11 @@ class InvalidDocumentError(InvalidInputError):
 class DocumentTooLargeError(InvalidInputError):
     status = 413
     code = "document_too_large"
+
+
+class DocumentTimeoutError(InvalidInputError):
+    status = 422
+    code = "document_timeout"
 
 
 class RenderConfigError(InvalidInputError):

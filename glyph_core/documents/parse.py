@@ -5,6 +5,7 @@ from __future__ import annotations
 from glyph_core.config import LimitConfig
 from glyph_core.documents.blocks import Document, FigureBlock, TextBlock
 from glyph_core.documents.image import read_image
+from glyph_core.documents.pdf.reader import Mode, read_pdf
 from glyph_core.documents.sniff import IMAGE_TYPES, media_type_of
 from glyph_core.documents.text import decode_text
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
@@ -13,8 +14,11 @@ from glyph_core.types import DocumentSource
 READABLE = "plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, Markdown, PNG and JPEG"
 
 
-def parse(source: DocumentSource, limits: LimitConfig) -> Document:
-    """The document in ``source``: one block of text, or one picture.
+def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> Document:
+    """The document in ``source`` as blocks in reading order.
+
+    ``mode`` is for what has pages of its own: "reflow" takes their text, "native" shows them as the file draws them,
+    and "auto" decides for each page and says why in a warning.
 
     Raises EmptyDocumentError, DocumentTooLargeError (bytes or pixels), UnsupportedDocumentError (a type that we
     don't read, named) and InvalidDocumentError (damaged bytes of a type that we do).
@@ -31,6 +35,8 @@ def parse(source: DocumentSource, limits: LimitConfig) -> Document:
     if media_type in IMAGE_TYPES:
         picture = FigureBlock(read_image(source, limits.max_image_pixels))
         return Document(source.name, source.digest, media_type, (picture,))
+    if media_type == "application/pdf":
+        return read_pdf(source, limits, mode)
     if media_type is not None:
         raise UnsupportedDocumentError(
             f"document {source.name!r} is of type {media_type}, which cannot be read; send {READABLE}"

@@ -1,0 +1,142 @@
+"""A PDF's pages as blocks. Runs in a worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pymupdf
+
+from glyph_core.documents.blocks import Block, Box, FigureBlock, NativePage, SourcePlace, TextBlock, Word
+from glyph_core.documents.pdf.columns import gutters_of, in_columns
+from glyph_core.documents.pdf.lines import Line, holds, lines_of, vectors_of
+from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened, reason_of
+from glyph_core.documents.pdf.paragraphs import Paragraph, paragraphs_of
+from glyph_core.documents.pdf.pixels import pixels_of
+from glyph_core.documents.pdf.rows import rows_of
+from glyph_core.documents.pdf.suspicion import reason_for_native
+from glyph_core.documents.pdf.tables import PdfTable, tables_of
+from glyph_core.types import DocumentSource, PageError
+
+Mode = Literal["auto", "reflow", "native"]
+
+_TEXT_FLAGS = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_COLLECT_VECTORS
+_MIN_FIGURE_PT, _MIN_FIGURE_SHARE = 48.0, 0.015  # sides, and share of the page; smaller pictures are ornaments
+_FIGURE_DPI, _MAX_FIGURE_PIXELS = 144, 4_000_000
+
+
+@dataclass(slots=True)
+class ReadPage:
+    """A page as read. Its paragraphs become headings or not when the whole document is known."""
+
+    page: int
+    parts: list[Paragraph | Block]
+    sizes: Counter[float] = field(default_factory=Counter)  # of its characters, in half points
+    is_unchecked: bool = False  # set by the caller: see :func:`glyph_core.documents.pdf.reader.read_pdf`
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    block: FigureBlock
+    box: Box
+
+
+def read_pages(source: DocumentSource, pages: Sequence[int], mode: Mode) -> Iterator[ReadPage | PageError]:
+    """Each of ``pages`` as blocks, or why it has none."""
+    document = opened(source)
+    for index in pages:
+        try:
+            yield _read(document.load_page(index), mode)
+        except MUPDF_ERRORS as error:
+            yield PageError(source.name, index, reason_of(error))
+        except MemoryError:
+            yield PageError(source.name, index, "it needs more memory than a page may")
+
+
+def _read(page: pymupdf.Page, mode: Mode) -> ReadPage:
+    area = float(page.rect.width * page.rect.height)
+    if mode == "native":
+        return ReadPage(page.number, [_native(page, "", keeps_text=True)])
+    text = page.get_text("dict", flags=_TEXT_FLAGS)
+    lines, vectors = lines_of(text), vectors_of(text)
+    pictures = _pictures(page)
+    if mode == "auto":
+        num_fields = sum(1 for _ in page.widgets())
+        if reason := reason_for_native(lines, vectors, pictures, num_fields, area):
+            return ReadPage(page.number, [_native(page, reason, keeps_text=num_fields > 0)])
+    sizes: Counter[float] = Counter()
+    for line in lines:
+        sizes[round(2 * line.size) / 2] += len(line.text)
+    return ReadPage(page.number, _reflowed(page, lines, vectors, pictures), sizes)
+
+
+def _native(page: pymupdf.Page, reason: str, *, keeps_text: bool) -> NativePage:
+    words: list[Word] = []
+    pieces: list[str] = []
+    position = 0
+    if keeps_text:
+        line_before = None
+        for *box, word, block, line, _ in page.get_text("words"):
+            if pieces:
+                pieces.append(" " if (block, line) == line_before else "\n")
+                position += 1
+            words.append(Word(position, position + len(word), (box[0], box[1], box[2], box[3])))
+            pieces.append(word)
+            position += len(word)
+            line_before = block, line
+    rect = page.rect
+    return NativePage(page.number, rect.width, rect.height, "".join(pieces), tuple(words), reason)
+
+
+def _pictures(page: pymupdf.Page) -> list[Box]:
+    """The boxes of the pictures on ``page``, cut to it."""
+    if not page.get_images():
+        return []
+    boxes = [pymupdf.Rect(shown["bbox"]) & page.rect for shown in page.get_image_info()]
+    return [tuple(box) for box in boxes if not box.is_empty]
+
+
+def _reflowed(
+    page: pymupdf.Page, lines: list[Line], vectors: list[Box], pictures: list[Box]
+) -> list[Paragraph | Block]:
+    tables = tables_of(vectors, lines, page.number)
+    in_tables = {id(line) for table in tables for line in table.lines}
+    flowing = [line for line in lines if id(line) not in in_tables]
+    straight = [line for line in flowing if line.is_straight]
+    figures = _figures(page, pictures, lines)
+    things: list[Line | PdfTable | _Figure] = [*straight, *tables, *figures]
+    parts: list[Paragraph | Block] = []
+    for stretch in in_columns(things, gutters_of(straight)):
+        pending: list[Line] = []
+        for thing in stretch:
+            if isinstance(thing, Line):
+                pending.append(thing)
+                continue
+            parts += paragraphs_of(rows_of(pending))
+            pending = []
+            parts.append(thing.block)
+        parts += paragraphs_of(rows_of(pending))
+    turned = [line for line in flowing if not line.is_straight]
+    if turned:  # as it is drawn: turned and vertical text has rows of its own
+        text = "\n".join(line.text.strip() for line in turned)
+        parts.append(TextBlock(text, place=SourcePlace(page.number)))
+    return parts
+
+
+def _figures(page: pymupdf.Page, pictures: list[Box], lines: list[Line]) -> list[_Figure]:
+    """Pictures that are large enough to tell something and don't lie under the text."""
+    area = page.rect.width * page.rect.height
+    figures: list[_Figure] = []
+    for box in pictures:
+        width, height = box[2] - box[0], box[3] - box[1]
+        if min(width, height) < _MIN_FIGURE_PT or width * height < _MIN_FIGURE_SHARE * area:
+            continue
+        if any(holds(box, line.box) for line in lines) or any(holds(other.box, box) for other in figures):
+            continue
+        dpi = min(_FIGURE_DPI, 72 * (_MAX_FIGURE_PIXELS / (width * height)) ** 0.5)
+        pixels: np.ndarray = pixels_of(page, dpi, pymupdf.Rect(box))
+        figures.append(_Figure(FigureBlock(pixels, width_pt=width, place=SourcePlace(page.number, box)), box))
+    return figures

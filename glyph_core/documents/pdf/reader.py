@@ -1,0 +1,152 @@
+"""PDF files, read page by page in workers: a page that cannot be read is missing, the rest goes on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from glyph_core.config import LimitConfig
+from glyph_core.documents import isolation
+from glyph_core.documents.blocks import Block, Document, NativePage, SourcePlace, TextBlock
+from glyph_core.errors import (
+    DocumentTimeoutError,
+    DocumentTooLargeError,
+    EmptyDocumentError,
+    InvalidDocumentError,
+)
+from glyph_core.types import DocumentSource, PageError
+
+if TYPE_CHECKING:
+    from glyph_core.documents.pdf.pages import ReadPage
+    from glyph_core.documents.pdf.paragraphs import Paragraph
+
+Mode = Literal["auto", "reflow", "native"]
+
+_PDF = "glyph_core.documents.pdf"
+_PATIENCE_S = 11.0  # that pages which are missing in the end may take together; then the rest is missing too
+_LARGER = 1.15  # than the text around it: a heading
+_MAX_HEADING_CHARS, _MAX_HEADING_ROWS, _MAX_LEVEL = 200, 3, 4
+
+
+def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode) -> Document:
+    """The PDF in ``source`` as blocks.
+
+    Raises UnsupportedDocumentError (a password), InvalidDocumentError, EmptyDocumentError and DocumentTooLargeError
+    (pages), and the first page's error where no page can be read.
+    """
+    (num_pages,) = isolation.stream(f"{_PDF}.opening:num_pages", source, limits=limits)
+    if num_pages > limits.max_pages:
+        raise DocumentTooLargeError(
+            f"PDF {source.name!r} has {num_pages} pages, more than the {limits.max_pages} that this service takes; "
+            "split it"
+        )
+    read: list[ReadPage] = []
+    errors: list[PageError] = []
+    for page in each_page(f"{_PDF}.pages:read_pages", source, range(num_pages), mode, limits=limits):
+        if isinstance(page, PageError):
+            errors.append(page)
+        else:
+            read.append(page)
+    if errors and not read:
+        raise InvalidDocumentError(
+            f"no page of PDF {source.name!r} could be read; the first: {errors[0].reason}; export it again"
+        )
+    blocks = tuple(_blocks(read))
+    if not any(isinstance(block, NativePage) or block.text.strip() for block in blocks):
+        raise EmptyDocumentError(f"PDF {source.name!r} has only blank pages")
+    return Document(source.name, source.digest, "application/pdf", blocks, tuple(errors), _warnings(read, errors, mode))
+
+
+def each_page(
+    function: str, source: DocumentSource, pages: Sequence[int], *arguments: Any, limits: LimitConfig
+) -> Iterator[Any]:
+    """What the worker's ``function(source, pages, *arguments)`` yields for each page, or a PageError in its place.
+
+    A page that hangs, crashes the worker or takes too much memory costs a worker; the pages after it get a new one.
+    """
+    pending = deque(pages)
+    lost_s = 0.0
+    while pending:
+        if lost_s > _PATIENCE_S:
+            reason = f"not tried: pages before it took {lost_s:.0f} s for nothing"
+            yield from (PageError(source.name, page, reason) for page in pending)
+            return
+        begun = time.monotonic()
+        try:
+            for made in isolation.stream(
+                function, source, tuple(pending), *arguments, limits=limits, timeout_s=limits.page_timeout_s
+            ):
+                yield made
+                pending.popleft()
+                begun = time.monotonic()
+        except (DocumentTimeoutError, DocumentTooLargeError, InvalidDocumentError) as error:
+            lost_s += time.monotonic() - begun
+            yield PageError(source.name, pending.popleft(), error.message)
+
+
+def _blocks(pages: Sequence[ReadPage]) -> Iterator[Block]:
+    sizes: Counter[float] = Counter()
+    for page in pages:
+        sizes += page.sizes
+    body = sizes.most_common(1)[0][0] if sizes else 0.0
+    levels = _levels(pages, body)
+    for page in pages:
+        for part in page.parts:
+            yield part if isinstance(part, Block) else _text_block(part, page.page, body, levels)
+
+
+def _levels(pages: Sequence[ReadPage], body: float) -> dict[float, int]:
+    """Size of a heading, in half points → its level; the largest is 1."""
+    found = {
+        round(2 * part.size) / 2
+        for page in pages
+        for part in page.parts
+        if not isinstance(part, Block) and _is_large(part, body)
+    }
+    return {size: min(level, _MAX_LEVEL) for level, size in enumerate(sorted(found, reverse=True), 1)}
+
+
+def _is_short(part: Paragraph) -> bool:
+    has_letters = any(character.isalpha() for character in part.text)
+    return has_letters and part.num_rows <= _MAX_HEADING_ROWS and len(part.text) <= _MAX_HEADING_CHARS
+
+
+def _is_large(part: Paragraph, body: float) -> bool:
+    return part.size >= _LARGER * body and _is_short(part) and not part.marker
+
+
+def _text_block(part: Paragraph, page: int, body: float, levels: dict[float, int]) -> TextBlock:
+    place = SourcePlace(page, part.box)
+    if part.marker:
+        return TextBlock(part.text, "item", marker=part.marker, place=place)
+    if _is_large(part, body):
+        return TextBlock(part.text, "heading", levels[round(2 * part.size) / 2], place=place)
+    is_heading = part.is_bold and part.size >= 0.95 * body and _is_short(part) and part.text[-1] not in ".;,:。；，："
+    if is_heading:
+        return TextBlock(part.text, "heading", min(_MAX_LEVEL, len(set(levels.values())) + 1), place=place)
+    return TextBlock(part.text, "paragraph", place=place)
+
+
+def _warnings(pages: Sequence[ReadPage], errors: Sequence[PageError], mode: Mode) -> tuple[str, ...]:
+    """Which pages are shown as they are drawn and why, which are blank, and which are missing."""
+    shown: dict[str, list[int]] = {}
+    for page in pages:
+        for part in page.parts:
+            if isinstance(part, NativePage) and mode == "auto":
+                shown.setdefault(part.reason, []).append(page.page + 1)
+    warnings = [f"{_pages(found)} shown as drawn: {reason}" for reason, found in shown.items()]
+    return (*warnings, *(str(error) for error in errors))
+
+
+def _pages(numbers: Sequence[int]) -> str:
+    """``numbers``, ascending, in words: "pages 1–3 and 7"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    parts = [str(first) if first == last else f"{first}–{last}" for first, last in runs]
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(parts)}"

@@ -1,0 +1,99 @@
+"""Rows of print: the lines that stand beside one another, and how the text of rows is joined."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from glyph_core.documents.blocks import Box
+from glyph_core.documents.pdf.lines import Line, union
+
+_TOUCH_EM, _WORD_GAP_EM = 0.15, 1.5  # gaps up to here are none, and one space; wider ones are a tab
+_SAME_ROW = 0.5  # overlap in height, in heights of the lower line
+# Scripts that are written without spaces between words
+_UNSPACED = re.compile(r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_HYPHENS = ("-", "\u2010")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(slots=True)
+class Row:
+    """What is read from left to right in one go."""
+
+    text: str
+    box: Box
+    size: float
+    is_bold: bool
+    is_gapped: bool  # there is a wide gap in it: rather a row of a table than prose
+
+
+def rows_of(lines: Iterable[Line]) -> list[Row]:
+    """``lines`` as rows, from top to bottom."""
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda line: (line.box[1] + line.box[3], line.box[0])):
+        if rows and _stands_beside(rows[-1], line):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [_row(row) for row in rows]
+
+
+def _stands_beside(row: list[Line], line: Line) -> bool:
+    _, top, _, bottom = line.box
+    for other in row:
+        overlap = min(bottom, other.box[3]) - max(top, other.box[1])
+        if overlap < _SAME_ROW * min(line.height, other.height):
+            return False
+        if min(line.box[2], other.box[2]) - max(line.box[0], other.box[0]) > 0.5 * line.size:
+            return False  # one over the other
+    return True
+
+
+def _row(lines: list[Line]) -> Row:
+    lines.sort(key=lambda line: line.box[0])
+    text, is_gapped = lines[0].text, False
+    for before, line in pairwise(lines):
+        gap = (line.box[0] - before.box[2]) / max(before.size, line.size)
+        if gap > _WORD_GAP_EM:
+            text, is_gapped = text.rstrip() + "\t" + line.text.lstrip(), True
+        elif gap > _TOUCH_EM and not text.endswith(" ") and not line.text.startswith(" "):
+            text += " " + line.text
+        else:
+            text += line.text
+    longest = max(lines, key=lambda line: len(line.text))
+    return Row(text.strip(), union([line.box for line in lines]), longest.size, longest.is_bold, is_gapped)
+
+
+def text_of(lines: Sequence[Line]) -> str:
+    """The text of a cell: its rows joined as running text."""
+    text = ""
+    for row in rows_of(lines):
+        text = joined(text, row.text, frozenset()) if text else row.text
+    return text
+
+
+def words_in(rows: Iterable[Row]) -> frozenset[str]:
+    """The words of ``rows``, in lower case, that are not cut at a line's end."""
+    return frozenset(word.lower() for row in rows for word in _WORD.findall(row.text.rstrip("-\u2010")))
+
+
+def joined(before: str, after: str, words: frozenset[str]) -> str:
+    """Two rows of a paragraph as running text: a word that was cut at the line's end is made whole.
+
+    A hyphen between lower-case letters goes, unless both halves stand alone elsewhere in ``words`` and the whole
+    does not, as with "long-" and "term". Where both sides are CJK nothing comes between them, else a space.
+    """
+    if before.endswith("\u00ad"):
+        return before[:-1] + after
+    if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].islower() and after[:1].islower():
+        left = _WORD.findall(before[:-1])[-1].lower()
+        right = _WORD.findall(after)[0].lower()
+        is_compound = left in words and right in words and left + right not in words
+        return before + after if is_compound else before[:-1] + after
+    if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].isalnum() and after[:1].isalnum():
+        return before + after
+    if _UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]):
+        return before + after
+    return f"{before} {after}"
