@@ -33,6 +33,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (rb"\x7fELF|MZ.{58}\0\0", "an executable program"),
 )
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), media_type) for pattern, media_type in _SIGNATURES)
+_PDF_OBJECT = re.compile(rb"(?:^|[\r\n])\d+ \d+ obj\b")
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _ZIP_MEMBERS = (  # the folder that only this kind of package has, and its media type
     ("word/", _OFFICE + "wordprocessingml.document"),
@@ -49,7 +50,13 @@ def media_type_of(content: bytes) -> str | None:
     for pattern, media_type in _PATTERNS:
         if pattern.match(head):
             return _zip_type(content) if media_type == "application/zip" else media_type
-    return None
+    return "application/pdf" if _is_pdf_after_all(content) else None
+
+
+def _is_pdf_after_all(content: bytes) -> bool:
+    """Whether there is a PDF behind junk or a damaged header, as readers of PDF accept: one that holds objects and
+    has its header in the first kilobyte or its trailer in the last."""
+    return (b"\n%PDF-" in content[:1024] or b"startxref" in content[-1024:]) and _PDF_OBJECT.search(content) is not None
 
 
 def _zip_type(content: bytes) -> str:

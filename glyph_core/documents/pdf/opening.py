@@ -19,7 +19,17 @@ pymupdf.TOOLS.mupdf_display_warnings(False)
 pymupdf.mupdf.fz_disable_icc()  # pages are read for their shapes; colour profiles cost a third of a scan's time
 
 # What MuPDF and its Python layer raise on damaged files, beside MemoryError
-MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OSError)
+MUPDF_ERRORS = (
+    pymupdf.mupdf.FzErrorBase,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    OSError,
+)
 
 
 def opened(source: DocumentSource) -> pymupdf.Document:

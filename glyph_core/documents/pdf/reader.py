@@ -15,6 +15,7 @@ from glyph_core.errors import (
     DocumentTooLargeError,
     EmptyDocumentError,
     InvalidDocumentError,
+    InvalidInputError,
 )
 from glyph_core.types import DocumentSource, PageError
 
@@ -55,7 +56,8 @@ def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode) -> Documen
         )
     blocks = tuple(_blocks(read))
     if not any(isinstance(block, NativePage) or block.text.strip() for block in blocks):
-        raise EmptyDocumentError(f"PDF {source.name!r} has only blank pages")
+        missing = f"; {errors[0]}, and {len(errors) - 1} more" if errors else ""
+        raise EmptyDocumentError(f"PDF {source.name!r} has only blank pages{missing}")
     return Document(source.name, source.digest, "application/pdf", blocks, tuple(errors), _warnings(read, errors, mode))
 
 
@@ -83,7 +85,15 @@ def each_page(
                 begun = time.monotonic()
         except (DocumentTimeoutError, DocumentTooLargeError, InvalidDocumentError) as error:
             lost_s += time.monotonic() - begun
-            yield PageError(source.name, pending.popleft(), error.message)
+            yield PageError(source.name, pending.popleft(), _reason(error, limits))
+
+
+def _reason(error: InvalidInputError, limits: LimitConfig) -> str:
+    if isinstance(error, DocumentTimeoutError):
+        return f"it took more than {limits.page_timeout_s:g} s"
+    if isinstance(error, DocumentTooLargeError):
+        return f"it needs more than {limits.parse_memory_gb:g} GiB of memory"
+    return error.message
 
 
 def _blocks(pages: Sequence[ReadPage]) -> Iterator[Block]:

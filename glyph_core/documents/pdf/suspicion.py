@@ -29,13 +29,13 @@ def reason_for_native(
 ) -> str:
     """Why a page is better shown as it is drawn, or nothing. ``area`` is the page's, in square points."""
     num_chars = sum(len(line.text) for line in lines)
-    if num_chars < _MIN_CHARS:
-        return "it has no text layer" if pictures or vectors else ""
     text = "".join(line.text for line in lines).translate(_BULLETS)
     garbage = len(_GARBAGE.findall(text)) / max(1, len(text))
     if garbage > _GARBAGE_SHARE:
         return f"{garbage:.0%} of the characters of its text layer have no meaning"
-    if sum(line.num_hidden for line in lines) > _HIDDEN_SHARE * num_chars:
+    if num_chars < _MIN_CHARS and (pictures or vectors):
+        return "it has no text layer"
+    if sum(line.num_hidden for line in lines) > _HIDDEN_SHARE * max(1, num_chars):
         return "its text layer is not visible"
     if any(_area(box) > _SCAN_SHARE * area for box in pictures):
         return "a picture covers it"
@@ -43,7 +43,7 @@ def reason_for_native(
         return f"it is a form of {num_fields} fields"
     if len(vectors) > _MANY_VECTORS and num_chars < _CHARS_A_VECTOR * len(vectors):
         return f"it is a drawing of {len(vectors)} strokes"
-    if sum(len(line.text) for line in lines if not line.is_straight) > _SIDEWAYS_SHARE * num_chars:
+    if sum(len(line.text) for line in lines if not line.is_straight) > _SIDEWAYS_SHARE * max(1, num_chars):
         return "its text does not run from left to right"
     return ""
 
