@@ -6,15 +6,14 @@ from collections.abc import Callable
 
 from glyph_core.training.documents import Draft
 from glyph_core.training.facts import Fact, FieldOfInterest, QuestionKind, by_key, by_key_of_several, in_people_words
+from glyph_core.training.layouts import laid_out, one_way
 from glyph_core.training.material import Material
 from glyph_core.training.relations import Relation
 from glyph_core.training.similar import one_letter_off, similar_key, similar_name
-from glyph_core.training.values import COMMON, make_value
+from glyph_core.training.values import common_kind, make_value
 
 Block = Callable[[Draft], None]
 
-_SEPARATORS = (": ",) * 10 + (" = ", " - ", ":  ", " | ", "\t", ": ")
-_BULLETS = ("",) * 16 + ("- ", "* ", "• ")
 _NUMBERED = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
 
 
@@ -47,9 +46,9 @@ def form_line(draft: Draft) -> None:
     key = invented_key(material)
     if not draft.new_key(key):
         return
-    kind = material.pick(COMMON)
+    kind = common_kind(material)
     value = make_value(material, kind)
-    if draft.write(f"{material.pick(_BULLETS)}{key}{material.pick(_SEPARATORS)}{value}"):
+    if draft.write_all(laid_out(material, key, value, draft.columns)):
         draft.add(kind_of_value(kind), by_key(key), value)
 
 
@@ -60,7 +59,7 @@ def labelled_line(draft: Draft, chosen: FieldOfInterest) -> None:
     if not draft.new_key(label):
         return
     value = make_value(material, chosen.value)
-    if draft.write(f"{material.pick(_BULLETS)}{label}{material.pick(_SEPARATORS)}{value}"):
+    if draft.write_all(laid_out(material, label, value, draft.columns)):
         draft.add(kind_of_value(chosen.value), by_key(label), value)
         ask = in_people_words(chosen, draft.noun)
         draft.add(QuestionKind.PEOPLE, ask, value)
@@ -73,12 +72,46 @@ def similar_lines(draft: Draft) -> None:
     base = invented_key(material) if material.chance(0.5) else material.name()
     make = similar_key if " " in base or material.chance(0.5) else similar_name
     keys = [base, *(make(material, base) for _ in range(material.number(1, 4)))]
-    kind = material.pick(COMMON)
-    separator = material.pick(_SEPARATORS)
+    kind = common_kind(material)
+    write = one_way(material, keys, draft.columns)
     for key in material.random.sample(keys, len(keys)):
         value = make_value(material, kind)
-        if draft.room and draft.new_key(key) and draft.write(f"{key}{separator}{value}"):
+        if draft.room and draft.new_key(key) and draft.write_all(write(key, value)):
             draft.add(QuestionKind.NEAR_DUPLICATE, by_key(key), value)
+
+
+def uniform_lines(draft: Draft) -> None:
+    """Some keys and values, all laid out alike: one under the other, in columns, or two on a line."""
+    material = draft.material
+    count = min(material.number(2, 8), draft.room)
+    pairs = []
+    for _ in range(count):
+        key, kind = invented_key(material), common_kind(material)
+        if draft.new_key(key):
+            pairs.append((key, kind, make_value(material, kind)))
+    if not pairs:
+        return
+    if material.chance(0.3):
+        written = _two_on_a_line(draft, [(key, value) for key, _, value in pairs])
+    else:
+        write = one_way(material, [key for key, _, _ in pairs], draft.columns)
+        written = [draft.write_all(write(key, value)) for key, _, value in pairs]
+    for (key, kind, value), is_written in zip(pairs, written, strict=True):
+        if is_written:
+            draft.add(kind_of_value(kind), by_key(key), value)
+
+
+def _two_on_a_line(draft: Draft, pairs: list[tuple[str, str]]) -> list[bool]:
+    """Whether each pair was written."""
+    separator, joint = draft.material.pick(
+        ((": ", "    "), (": ", " | "), (": ", "\t"), (" = ", "    "), (": ", "   "))
+    )
+    written = [False] * len(pairs)
+    for first in range(0, len(pairs), 2):
+        line = joint.join(f"{key}{separator}{value}" for key, value in pairs[first : first + 2])
+        if len(line) <= draft.columns and draft.write(line):
+            written[first : first + 2] = [True] * len(pairs[first : first + 2])
+    return written
 
 
 def repeated_lines(draft: Draft) -> None:
@@ -90,12 +123,14 @@ def repeated_lines(draft: Draft) -> None:
     answer = "; ".join(values)
     if len(set(values)) < len(values) or len(answer) > 80 or draft.room < 2 * len(values) or not draft.new_key(key):
         return
-    separator = material.pick(_SEPARATORS)
+    write = one_way(material, [key], draft.columns)
+    is_whole = True
     for value in values:
-        draft.write(f"{key}{separator}{value}")
+        is_whole &= draft.write_all(write(key, value))
         if material.chance(0.25):
             form_line(draft)
-    draft.add(QuestionKind.SEVERAL, by_key_of_several(key), answer)
+    if is_whole:
+        draft.add(QuestionKind.SEVERAL, by_key_of_several(key), answer)
 
 
 def paragraph(draft: Draft) -> None:
@@ -178,15 +213,16 @@ def _field_statement(draft: Draft) -> tuple[str, Fact] | None:
     chosen = draft.new_field()
     if chosen is None:
         return None
-    value = make_value(draft.material, chosen.value)
-    sentence = draft.material.pick(chosen.says).format(v=value, doc=draft.noun)
+    says = draft.material.pick(chosen.says)
+    value = make_value(draft.material, chosen.value, in_sentence=True)
+    sentence = says.format(v=value, doc=draft.noun)
     return sentence, Fact(QuestionKind.PEOPLE, in_people_words(chosen, draft.noun), value)
 
 
 def bullet_list(draft: Draft) -> None:
     """A titled list, asked for by number or whole."""
     material = draft.material
-    kind = material.pick(("word", "words", "person", "organisation", "code", "place", "mixed", "quantity"))
+    kind = material.pick(("word", "words", "person", "organisation", "code", "place", "mixed", "quantity", "random"))
     items = [make_value(material, kind) for _ in range(material.number(2, 8))]
     title = invented_key(material)
     if len(set(items)) < len(items) or draft.room < len(items) + 1 or not draft.new_key(title):
@@ -211,6 +247,12 @@ def _by_number(title: str, number: int) -> Callable[[Material], str]:
         "Which {t} is number {n}?",
         "{t}, item {n}?",
         "What stands at {n} under {t}?",
+        "What is item {n} of {t}?",
+        "What is point {n} under {t}?",
+        "Name number {n} of {t}.",
+        "{t}: what is number {n}?",
+        "Which entry is number {n} in {t}?",
+        "{t} {n}?",
     )
     return lambda material: material.pick(frames).format(n=number, t=title)
 

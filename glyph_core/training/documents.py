@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from glyph_core.training.similar import similar_key, similar_name
 
 MAX_ANSWER_BYTES = 84  # 80 characters, a few of them of two bytes
 MAX_QUESTION_BYTES = 100
+_LEADERS = re.compile(r"([.·_-] ?)\1{3}")  # nobody counts the dots between a key and its value
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ class Draft:
         self.lines.append(line)
         self.num_lines += height
         return True
+
+    def write_all(self, lines: Sequence[str]) -> bool:
+        """Adds all of ``lines`` if there is room for them, or none."""
+        if sum(map(self.height, lines)) > self.room:
+            return False
+        return all(self.write(line) for line in lines)
 
     def new_key(self, key: str) -> bool:
         """Whether ``key`` is free; it is taken then."""
@@ -136,6 +144,8 @@ class Questioner:
     def _is_fair(self, question: Question) -> bool:
         """Short enough, and not answered by its own words."""
         answer = question.answer
+        if question.kind is QuestionKind.CONTINUE and _LEADERS.search(answer):
+            return False
         if not answer or len(answer.encode()) > MAX_ANSWER_BYTES or len(question.text.encode()) > MAX_QUESTION_BYTES:
             return False
         return question.kind is QuestionKind.ABSENT or answer.lower() not in question.text.lower()

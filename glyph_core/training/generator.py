@@ -13,20 +13,24 @@ from glyph_core.training.blocks import (
     repeated_lines,
     similar_codes,
     similar_lines,
+    uniform_lines,
 )
 from glyph_core.training.documents import Draft, GeneratedDocument, Questioner, QuestionMix
 from glyph_core.training.material import Material
 from glyph_core.training.tables import table
 
 STYLES: dict[str, tuple[tuple[Block, float], ...]] = {
-    "form": ((form_line, 10), (similar_lines, 1.2), (repeated_lines, 0.7), (heading, 0.7), (similar_codes, 0.4)),
+    "form": (
+        (form_line, 10), (uniform_lines, 1.5), (similar_lines, 1.2), (repeated_lines, 0.7), (heading, 0.7),
+        (similar_codes, 0.4),
+    ),
     "prose": ((paragraph, 10), (heading, 1.0)),
     "table": ((table, 6), (form_line, 1), (paragraph, 1)),
     "list": ((bullet_list, 6), (form_line, 1), (heading, 0.5), (paragraph, 0.6)),
     "similar": ((similar_lines, 5), (similar_codes, 1), (form_line, 1), (paragraph, 1)),
     "mixed": (
-        (form_line, 6), (paragraph, 3.5), (table, 0.7), (bullet_list, 0.7), (heading, 1.2), (similar_lines, 0.6),
-        (repeated_lines, 0.5),
+        (form_line, 6), (uniform_lines, 0.6), (paragraph, 3.5), (table, 0.7), (bullet_list, 0.7), (heading, 1.2),
+        (similar_lines, 0.6), (repeated_lines, 0.5),
     ),
     "plain": ((form_line, 1),),
     "text": ((paragraph, 1),),
@@ -39,7 +43,7 @@ DEFAULT_STYLES = (
     ("table", 1.2),
     ("list", 0.9),
     ("similar", 1.2),
-    ("several", 0.3),
+    ("several", 0.6),
 )
 DEFAULT_MIX: QuestionMix = (("fact", 7.0), ("continue", 1.2), ("absent", 1.1), ("transcribe", 0.05))
 

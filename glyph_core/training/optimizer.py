@@ -56,11 +56,22 @@ class Muon:
             buffer = self._buffers.setdefault(shape, torch.zeros_like(gradient))
             buffer.lerp_(gradient, 1 - self._momentum)
             updates = orthogonalise(gradient.lerp(buffer, self._momentum)).float()
-            for piece, update in zip(slices, updates, strict=True):
-                weight = _view(piece, piece.parameter.data)
-                # as Jordan et al.: a matrix that maps to more than it takes is updated more strongly
-                scale = (shape[1] / shape[0]) ** 0.5 if piece.is_tall else 1.0
-                weight.mul_(1 - learning_rate * self._weight_decay).add_(update, alpha=-learning_rate * scale)
+            self._apply(slices, updates, shape, learning_rate)
+
+    def _apply(self, slices: list[_Slice], updates: Tensor, shape: tuple[int, int], learning_rate: float) -> None:
+        """updates (n, rows ≤ columns): all lying matrices at once, then all standing ones, as they lie in memory."""
+        for is_tall in (False, True):
+            chosen = [index for index, piece in enumerate(slices) if piece.is_tall == is_tall]
+            if not chosen:
+                continue
+            update = updates if len(chosen) == len(slices) else updates[chosen]
+            weights = [_matrix(slices[index], slices[index].parameter.data) for index in chosen]
+            # as Jordan et al.: a matrix that maps to more than it takes is updated more strongly
+            scale = (shape[1] / shape[0]) ** 0.5 if is_tall else 1.0
+            torch._foreach_mul_(weights, 1 - learning_rate * self._weight_decay)
+            torch._foreach_add_(
+                weights, list((update.mT.contiguous() if is_tall else update).unbind()), alpha=-learning_rate * scale
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {f"{rows}x{columns}": buffer for (rows, columns), buffer in self._buffers.items()}
@@ -73,8 +84,13 @@ class Muon:
                 self._buffers[shape] = state[name].to(device, torch.float32)
 
 
-def _view(piece: _Slice, tensor: Tensor | None) -> Tensor:
-    """The piece's matrix of a parameter or its gradient, lying: rows ≤ columns."""
+def _matrix(piece: _Slice, tensor: Tensor | None) -> Tensor:
+    """The piece's matrix of a parameter or its gradient, as it lies in memory."""
     assert tensor is not None, "a matrix without a gradient: the step left it out"
-    matrix = tensor.view(len(tensor), -1).chunk(piece.num_matrices, 0)[piece.place]
+    return tensor.view(len(tensor), -1).chunk(piece.num_matrices, 0)[piece.place]
+
+
+def _view(piece: _Slice, tensor: Tensor | None) -> Tensor:
+    """The same, lying: rows ≤ columns."""
+    matrix = _matrix(piece, tensor)
     return matrix.T if piece.is_tall else matrix

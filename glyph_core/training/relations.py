@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glyph_core.training.material import Material
-from glyph_core.training.values import COMMON, make_value
+from glyph_core.training.values import common_kind, make_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,21 @@ ATTRIBUTED = (
     Relation(
         ("{E}'s {A} is {V}.", "{E} has the {A} {V}."),
         ("What is {E}'s {A}?", "{E}'s {A}?", "What is the {A} of {E}?"),
+        None,
+    ),
+    Relation(
+        ("{E} uses {V} as {A}.", "As {A}, {E} has {V}.", "The {A} given for {E} reads {V}."),
+        ("What is the {A} of {E}?", "Which {A} does {E} use?", "What {A} is given for {E}?"),
+        None,
+    ),
+    Relation(
+        ("Please note that the {A} for {E} has been changed to {V}.", "The {A} for {E} will be {V}."),
+        ("What is the {A} for {E}?", "To what was the {A} for {E} changed?"),
+        None,
+    ),
+    Relation(
+        ("According to the records, the {A} of {E} was {V}.", "For {E}, we noted the {A} as {V}."),
+        ("What was the {A} of {E}?", "What is the {A} of {E}?", "What is the {A} for {E}?"),
         None,
     ),
 )
@@ -84,7 +99,26 @@ FIXED = (
         ("The parcel for {E} carries the number {V}.",), ("Which number does the parcel for {E} carry?",), "identifier"
     ),
     Relation(("{E} reports to {V}.",), ("To whom does {E} report?", "Who is the boss of {E}?"), "person"),
-    Relation(("{E} noted: {V}.",), ("What did {E} note?",), "long"),
+    Relation(("{E} noted: {V}.", "{E} wrote: {V}."), ("What did {E} note?", "What did {E} write?"), "long"),
+    Relation(("{E} moved to {V}.",), ("Where did {E} move?", "To which place did {E} move?"), "place"),
+    Relation(("{E} bought {V}.", "{E} ordered {V}."), ("What did {E} buy?", "What did {E} get?"), "random"),
+    Relation(("The {E} is made of {V}.",), ("What is the {E} made of?",), "words", "thing"),
+    Relation(("The {E} was built in {V}.",), ("When was the {E} built?",), "date", "thing"),
+    Relation(("The {E} belongs to {V}.",), ("Who owns the {E}?", "To whom does the {E} belong?"), "person", "thing"),
+    Relation(("{E} was fined {V}.",), ("How much was {E} fined?", "What was the fine for {E}?"), "money"),
+    Relation(("{E} earns {V}.",), ("How much does {E} earn?", "What does {E} earn?"), "money"),
+    Relation(("{E} speaks for {V}.", "{E} represents {V}."), ("Whom does {E} represent?",), "organisation"),
+    Relation(("{E} met {V}.",), ("Whom did {E} meet?", "Who met with {E}?"), "person"),
+    Relation(("The {E} is marked {V}.", "On the {E} is written {V}."), ("How is the {E} marked?",), "random", "thing"),
+    Relation(("The {E} will last {V}.",), ("How long will the {E} last?",), "duration", "thing"),
+    Relation(("{E} stayed for {V}.",), ("How long did {E} stay?",), "duration"),
+    Relation(("{E} writes from {V}.",), ("What is the email address of {E}?", "From where does {E} write?"), "email"),
+    Relation(("The share of {E} is {V}.",), ("What is the share of {E}?", "How large is {E}'s share?"), "percent"),
+    Relation(("{E} called it {V}.",), ("What did {E} call it?",), "words"),
+    Relation(("The {E} is kept at {V}.",), ("Where is the {E} kept?",), "address", "thing"),
+    Relation(("{E} receives mail at {V}.",), ("Where does {E} receive mail?",), "address"),
+    Relation(("{E} is also known as {V}.",), ("What else is {E} known as?", "What is {E} also called?"), "random"),
+    Relation(("{E} chose {V}.", "{E} voted for {V}."), ("What did {E} choose?",), "mixed"),
 )
 ATTRIBUTES = [
     "access code",
@@ -159,7 +193,7 @@ class Narrator:
     def state(self, relation: Relation, attribute: str, entity: str) -> Statement:
         """A sentence about ``entity`` with a value that its questions don't give away."""
         material = self._material
-        value = make_value(material, relation.value or material.pick(COMMON))
+        value = make_value(material, relation.value or common_kind(material), in_sentence=True)
         parts = {"A": attribute, "E": entity, "V": value}
         asks = tuple(ask.format(**parts) for ask in relation.asks)
         return Statement(material.pick(relation.sentences).format(**parts), asks, value)

@@ -24,6 +24,7 @@ from glyph_core.training.evaluate import measure
 from glyph_core.training.loader import Loader
 from glyph_core.training.model import ModelShape, PackedReader, initialise, make_config
 from glyph_core.training.optimizer import Muon
+from glyph_core.training.parallel import Plan, Ranks, mean_weight
 from glyph_core.training.step import DeviceBatch, StepResult, run_step
 from glyph_core.training.window import Window
 
@@ -60,15 +61,21 @@ class TrainConfig(Config):
 class Trainer:
     """Holds everything that a run changes, and can save and restore it."""
 
-    def __init__(self, config: TrainConfig, device: torch.device, composer: Composer) -> None:
+    def __init__(
+        self, config: TrainConfig, device: torch.device, composer: Composer, ranks: Ranks | None = None
+    ) -> None:
         if config.steps is None and config.seconds is None:
             raise ConfigError("a training run needs an end: set steps or seconds")
         torch.manual_seed(config.seed)
         self.config, self.device, self.composer = config, device, composer
+        self.ranks = ranks or Ranks()
         model = Glm4vForConditionalGeneration(make_config(config.shape)).float()
         initialise(model)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         self.reader = PackedReader(model, config.glyph_slots, dtype=dtype, compiled=config.compiled).to(device)
+        self.ranks.copy_first(self.reader)
+        if self.ranks.count > 1:
+            torch.manual_seed(config.seed + 1000 * (self.ranks.rank + 1))  # of the noise on pages
         matrices, self._others = _sorted_parameters(self.reader)
         self._muon = Muon(matrices, momentum=config.matrix_momentum, weight_decay=config.matrix_decay)
         self._adam = torch.optim.AdamW(
@@ -91,11 +98,15 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
         return warm * min(1.0, max(0.0, 1 - self.progress) / self.config.decay_share)
 
-    def train_step(self, batch: DeviceBatch) -> StepResult:
+    def train_step(self, batch: DeviceBatch, num_answer_tokens: int | None = None) -> StepResult:
+        """One step; ``num_answer_tokens``: of the batches of all ranks, where there are several."""
         config = self.config
         weight = config.glyph_weight[self.progress > 0.5]
         result = run_step(self.reader, self.composer, batch, augmented=True, glyph_weight=weight)
-        (result.loss + weight * result.glyph_loss).backward()  # type: ignore[no-untyped-call]
+        num_mine = len(batch.batch.answer_ids)
+        share = mean_weight(num_mine, num_answer_tokens or num_mine, self.ranks.count)
+        (share * result.loss + weight * result.glyph_loss).backward()  # type: ignore[no-untyped-call]
+        self.ranks.average_gradients(self.reader.parameters())
         torch.nn.utils.clip_grad_norm_(self._others, 1.0)
         rate = self.rate
         for group in self._adam.param_groups:
@@ -115,32 +126,53 @@ class Trainer:
         saved_at = evaluated_at = time.monotonic()
         loader.enter_stage(self.stage)
         batches = iter(loader)
-        while not clock.is_over:
+        while True:
             with self._window.waiting():
                 batch, stage = next(batches)
-            result = self.train_step(batch)
-            self._window.add(result, batch, is_current=stage == self.stage)
-            clock.tick()
-            if self.step % self.config.log_every == 0:
-                self._report(folder)
-                if self._stage_is_over():
-                    self.stage += 1
-                    loader.enter_stage(self.stage)
-                self._window = Window(self.device)
             now = time.monotonic()
-            if now - saved_at > self.config.checkpoint_every_s:
+            plan = self.ranks.agree(Plan(
+                self.elapsed_s, self.stage, clock.is_over, now - saved_at > self.config.checkpoint_every_s,
+                evaluation is not None and now - evaluated_at > self.config.evaluate_every_s,
+                len(batch.batch.answer_ids),
+            ))  # fmt: skip
+            if plan.stage != self.stage:
+                self._enter_stage(plan.stage, loader)
+            if plan.is_over:
+                break
+            if plan.saves:
                 self.save(folder)
                 saved_at = time.monotonic()
-            if evaluation and now - evaluated_at > self.config.evaluate_every_s:
+            if plan.evaluates and evaluation:
                 with clock.stopped():
                     self.evaluate(evaluation(), folder)
                 evaluated_at = time.monotonic()
+            self.elapsed_s = plan.elapsed_s  # last: the rate must be the same on all ranks, whatever their clocks say
+            result = self.train_step(batch, plan.num_answer_tokens)
+            self._window.add(result, batch, is_current=stage == self.stage)
+            clock.tick()
+            if self.step % self.config.log_every == 0:
+                if self.ranks.is_first:
+                    self._report(folder)
+                    if self._stage_is_over():
+                        self._enter_stage(self.stage + 1, loader)
+                self._window = Window(self.device)
         self.save(folder)
 
+    def _enter_stage(self, stage: int, loader: Loader) -> None:
+        self.stage = stage
+        loader.enter_stage(stage)
+
     def evaluate(self, batches_of: Mapping[str, Sequence[Batch]], folder: Path) -> dict[str, float]:
-        shares = measure(batches_of, self.reader, self.composer, self.device)
-        _append(folder / "evaluations.jsonl", {"step": self.step, "elapsed_s": self.elapsed_s, **shares})
-        _log.info("step %d: %s", self.step, "  ".join(f"{name} {share:.3f}" for name, share in shares.items()))
+        """Shares of right answers; each rank measures the rows that it was given."""
+        shares: dict[str, float] = {}
+        for measured in self.ranks.gather(measure(batches_of, self.reader, self.composer, self.device)):
+            shares.update(measured)
+        if not self.ranks.are_equal(self.reader):
+            _log.warning("step %d: the ranks' parameters differ; all go on from the first one's", self.step)
+            self.ranks.copy_first(self.reader)
+        if self.ranks.is_first:
+            _append(folder / "evaluations.jsonl", {"step": self.step, "elapsed_s": self.elapsed_s, **shares})
+            _log.info("step %d: %s", self.step, "  ".join(f"{name} {share:.3f}" for name, share in shares.items()))
         return shares
 
     def _stage_is_over(self) -> bool:
@@ -152,7 +184,7 @@ class Trainer:
 
     def _report(self, folder: Path) -> None:
         values = {"step": self.step, "elapsed_s": round(self.elapsed_s, 1), "stage": self.stage,
-                  "rate": round(self.rate, 4), **self._window.summary()}  # fmt: skip
+                  "rate": round(self.rate, 4), **self._window.summary(self.ranks.count)}  # fmt: skip
         _append(folder / "log.jsonl", values)
         _log.info("%s", " ".join(f"{name}={value}" for name, value in values.items()))
 
@@ -163,11 +195,23 @@ class Trainer:
         }  # fmt: skip
 
     def save(self, folder: Path) -> None:
-        save_state(self.state_dict(), folder)
+        if self.ranks.is_first:
+            save_state(self.state_dict(), folder)
+
+    def begin_from(self, checkpoint: Path) -> None:
+        """Takes the weights of an exported checkpoint; optimisers and the throw-away head begin anew."""
+        model = Glm4vForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+        try:
+            self.reader.model.load_state_dict(model.state_dict())
+        except RuntimeError as error:
+            raise ConfigError(f"{checkpoint} has not the shape of this configuration: {error}") from error
 
     def resume(self, folder: Path) -> None:
         """Goes on from what ``folder`` holds."""
-        state = load_state(folder)
+        self.resume_from(load_state(folder))
+
+    def resume_from(self, state: dict[str, Any]) -> None:
+        """Goes on from what :meth:`state_dict` gave."""
         self.reader.load_state_dict(state["reader"])
         if "muon" in state:
             self._muon.load_state_dict(state["muon"])
@@ -219,8 +263,3 @@ def _sorted_parameters(reader: PackedReader) -> tuple[list[tuple[torch.nn.Parame
 def _append(path: Path, values: dict[str, Any]) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(values) + "\n")
-
-
-def read_log(path: Path) -> Sequence[dict[str, Any]]:
-    """The lines that a run wrote."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

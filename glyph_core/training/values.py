@@ -1,124 +1,32 @@
 """What stands behind a key: values in many formats, some of them held out from training.
 
-With few formats a small model learns the formats and invents what fits them; with many it has to read. A format
-belongs to one split by the table it stands in, so held-out pages hold shapes that were never trained on.
+With few formats a small model learns the formats and invents what fits them; with many it has to read, and a good
+share of what it trains on has no format at all. A format belongs to one split by the table it stands in, and a value
+of the training side that looks like one of the other's is drawn again, so held-out pages hold shapes that were never
+trained on.
 """
 
 from __future__ import annotations
 
-import uuid
-
 from glyph_core.training.material import DIGITS, LOWER, UPPER, Material
+from glyph_core.training.random_values import is_clear, mutated, random_value
+from glyph_core.training.shapes import is_reserved
 from glyph_core.training.text_sources import Split
+from glyph_core.training.trained_formats import TRAINED
 from glyph_core.training.value_makers import (
     CODE,
     MAX_VALUE_CHARS,
     STREETS,
     UNITS,
     Format,
-    address,
-    amount,
-    company,
     date,
-    email,
-    grouped,
-    long_text,
-    mixed,
     money,
     patterns,
     quote,
-    words,
 )  # fmt: skip
 
-TRAINED: dict[str, tuple[Format, ...]] = {
-    "number": (
-        lambda m: m.digits(2, 8),
-        lambda m: m.digits(2, 6),
-        lambda m: f"{amount(m):,}",
-        lambda m: f"{m.digits(1, 3)}.{m.digits(1, 3)}",
-    ),
-    "code": (
-        patterns("@@-###", "@@-#####", "###-@@-##", "@####", "#@#@#"),
-        lambda m: m.draw(CODE + DIGITS, 4, 9),
-        lambda m: m.draw(LOWER + DIGITS, 4, 8),
-        grouped,
-        lambda m: m.draw(LOWER, 3, 8),
-    ),
-    "identifier": (
-        lambda m: str(uuid.UUID(int=m.random.getrandbits(128))),
-        lambda m: m.draw("0123456789abcdef", 16, 32),
-        lambda m: m.digits(16, 22),
-        lambda m: m.draw(CODE + DIGITS, 16, 26),
-        patterns(
-            "@@## #### #### #### #### ##", "@@## @@@@ #### #### ##", "####-####-####-####", "@@@@-#####-@@##-#####"
-        ),
-        lambda m: "-".join(m.draw(CODE + DIGITS, 4) for _ in range(m.number(4, 6))),
-        lambda m: m.draw(LOWER + UPPER + DIGITS, 16, 30),
-        lambda m: ":".join(m.draw("0123456789ABCDEF", 2) for _ in range(m.number(6, 10))),
-    ),
-    "date": (
-        date("{name} {d}, {y}"),
-        date("{y}-{mm}-{dd}"),
-        date("{d} {name} {y}"),
-        date("{dd}/{mm}/{y}"),
-        date("{dd}.{mm}.{y}"),
-        date("{short} {d}, {y}"),
-        date("{weekday}, {d} {name} {y}"),
-        date("{name} {y}"),
-        date("{y}"),
-    ),
-    "time": (
-        lambda m: f"{m.number(1, 12)}:{m.number(0, 59):02d} {m.pick(('am', 'pm'))}",
-        lambda m: f"{m.number(0, 23):02d}:{m.number(0, 59):02d}",
-        lambda m: f"{m.number(1, 12)} {m.pick(('AM', 'PM'))}",
-    ),
-    "money": (
-        money("${c}"),
-        money("${c}.{cents}"),
-        money("EUR {c}"),
-        money("{c} USD"),
-        money("€{p},{cents}"),
-        money("£{c}"),
-        money("${c} per month"),
-        money("GBP {c}.{cents}"),
-        lambda m: f"${m.number(1, 99)}.{m.digits(1)} million",
-    ),
-    "person": (Material.person,),
-    "organisation": (company,),
-    "place": (
-        Material.name,
-        lambda m: f"{m.name()}, {m.name()}",
-        lambda m: f"{m.pick(('North', 'New', 'Port', 'East', 'Saint'))} {m.name()}",
-    ),
-    "jurisdiction": (
-        lambda m: f"State of {m.name()}",
-        Material.name,
-        lambda m: f"the laws of {m.name()}",
-        lambda m: f"{m.name()} law",
-    ),
-    "address": (address,),
-    "phone": (patterns("###-####", "(###) ###-####", "+## ### ######", "###-###-####"),),
-    "email": (email,),
-    "percent": (
-        lambda m: f"{m.number(0, 40)}%",
-        lambda m: f"{m.number(0, 40)}.{m.digits(1, 2)}%",
-        lambda m: f"{m.number(0, 30)}.{m.digits(1)}% {m.pick(('per month', 'per annum', 'APR', 'of total'))}",
-    ),
-    "duration": (
-        lambda m: f"{m.number(1, 120)} {m.pick(('days', 'months', 'years', 'weeks', 'business days', 'hours'))}",
-        lambda m: f"Net {m.number(5, 120)} days",
-        lambda m: f"within {m.number(2, 90)} days",
-    ),
-    "quantity": (
-        lambda m: f"{m.number(1, 999)} {m.pick(UNITS)}",
-        lambda m: f"{m.number(0, 99)}.{m.digits(1)} {m.pick(UNITS)}",
-        lambda m: str(m.number(2, 999)),
-    ),
-    "word": (Material.word, lambda m: m.word().capitalize(), lambda m: m.word().upper()),
-    "words": (words, words, quote),
-    "mixed": (mixed,),
-    "long": (long_text,),
-}
+RANDOM = "random"  # the kind without a format; on training pages alone
+MUTATED_SHARE, SURPRISING_SHARE = 0.08, 0.08  # of values of a kind: nearly in a format, and in none
 
 HELD_OUT: dict[str, tuple[Format, ...]] = {
     "number": (
@@ -191,22 +99,37 @@ HELD_OUT: dict[str, tuple[Format, ...]] = {
     "long": (lambda m: f"{m.name()} {m.words(5, 7)} {m.digits(2, 4)} {m.words(1, 2)}"[:MAX_VALUE_CHARS].strip(),),
 }
 
-COMMON = tuple(
-    kind
-    for kind, weight in {
-        "number": 8, "code": 10, "identifier": 9, "date": 7, "time": 2, "money": 8, "person": 7, "organisation": 4,
-        "place": 5, "address": 3, "phone": 3, "email": 2, "percent": 2, "duration": 3, "quantity": 4, "word": 6,
-        "words": 10, "mixed": 10, "long": 4,
-    }.items()
-    for _ in range(weight)
-)  # fmt: skip
-"""Kinds of value for a key that says nothing of its value, as often as each should come."""
+_WEIGHTS = {
+    "number": 8, "code": 10, "identifier": 9, "date": 7, "time": 2, "money": 8, "person": 7, "organisation": 4,
+    "place": 5, "address": 3, "phone": 3, "email": 2, "percent": 2, "duration": 3, "quantity": 4, "word": 6,
+    "words": 10, "mixed": 10, "long": 4,
+}  # fmt: skip
+_COMMON = tuple(kind for kind, weight in _WEIGHTS.items() for _ in range(weight))
+_COMMON_OF = {Split.TRAIN: (*_COMMON, *(RANDOM,) * 45), Split.HELD_OUT: _COMMON}
 
 
-def formats_of(kind: str, split: Split) -> tuple[Format, ...]:
-    return (TRAINED if split is Split.TRAIN else HELD_OUT)[kind]
+def common_kind(material: Material) -> str:
+    """A kind of value for a key that says nothing of its value, as often as each should come."""
+    return material.pick(_COMMON_OF[material.split])
 
 
-def make_value(material: Material, kind: str) -> str:
-    """A value of ``kind`` in a format of the material's split."""
-    return material.pick(formats_of(kind, material.split))(material)
+def make_value(material: Material, kind: str, *, in_sentence: bool = False) -> str:
+    """A value of ``kind`` in a format of the material's split, or at times in none; ``in_sentence``: its end is clear
+    also where a full stop follows."""
+    if material.split is Split.HELD_OUT:
+        return material.pick(HELD_OUT["mixed" if kind == RANDOM else kind])(material)
+    while True:
+        value = _trained_value(material, kind, in_sentence)
+        if not is_reserved(value):
+            return value
+
+
+def _trained_value(material: Material, kind: str, in_sentence: bool) -> str:
+    way = material.random.random()
+    if kind == RANDOM or way < SURPRISING_SHARE:
+        return random_value(material, in_sentence=in_sentence)
+    value = material.pick(TRAINED[kind])(material)
+    if way < SURPRISING_SHARE + MUTATED_SHARE:
+        other = mutated(material, value)
+        return other if is_clear(other, in_sentence=in_sentence) else value
+    return value

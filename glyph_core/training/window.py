@@ -53,10 +53,11 @@ class Window:
         right, total = self._kinds[kind, column : column + 2].tolist()
         return right / total if total else 0.0
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, num_ranks: int = 1) -> dict[str, Any]:
+        """Shares and losses of this rank; rates of all ranks, taken to work alike."""
         seconds = time.monotonic() - self._started
         loss, glyph_loss, glyph_accuracy = (self._sums[:3] / self._sums[3].clamp(min=1)).tolist()
-        visual, rows, pages = (self._work / seconds).tolist()
+        visual, rows, pages = (self._work * num_ranks / seconds).tolist()
         shares = {
             kind.value: round(self.share(i, "answers"), 3) for i, kind in enumerate(KINDS) if self._kinds[i, 1] > 0
         }

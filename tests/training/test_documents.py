@@ -38,7 +38,7 @@ def test_answers_stand_on_the_page_and_not_in_the_question(sources: TextSources,
 
 def test_nothing_can_be_guessed_without_the_page(sources: TextSources) -> None:
     answers: dict[str, Counter[str]] = defaultdict(Counter)
-    for document in documents(sources, Split.TRAIN, "plain", 700):
+    for document in documents(sources, Split.TRAIN, "plain", 3000):
         for question in document.questions:
             if question.kind is not QuestionKind.ABSENT:
                 answers[question.text][question.answer] += 1
