@@ -11,7 +11,8 @@ import yaml
 from glyph_core.training import facts
 from glyph_core.training.facts import FIELDS_FILE, FieldOfInterest, fields_of
 from glyph_core.training.text_sources import Split
-from glyph_core.training.values import HELD_OUT, TRAINED
+from glyph_core.training.trained_formats import TRAINED
+from glyph_core.training.values import HELD_OUT
 
 MAX_CHARS = 90
 MIN_TRAINED_ASKS = 12
