@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from glyph_core.model.declaration import Calibration
 
-_LEAST_DOUBT = 1e-6  # probabilities nearer to 0 or 1 are rounding: log-odds stay within ±13.8
+_LEAST_DOUBT = 1e-6  # probabilities nearer to 0 or 1 are rounding
 
 
 def mean_probability(logprobs: Sequence[float]) -> float:
@@ -30,9 +30,10 @@ def calibrated(calibration: Calibration, logprobs: Sequence[float], *, is_absent
 
 def evidence(logprobs: Sequence[float]) -> tuple[float, float]:
     """Log-odds of the least likely token, and of all tokens together."""
-    return _log_odds(min(logprobs)), _log_odds(sum(logprobs))
+    return log_odds(min(logprobs)), log_odds(sum(logprobs))
 
 
-def _log_odds(logprob: float) -> float:
+def log_odds(logprob: float) -> float:
+    """Of a probability that is given by its logarithm, within ±13.8."""
     probability = min(max(math.exp(logprob), _LEAST_DOUBT), 1 - _LEAST_DOUBT)
     return math.log(probability / (1 - probability))

@@ -41,7 +41,7 @@ def row_documents(
         if document and questions:
             documents.append(_treated(replace(document, questions=questions), row))
             count += len(questions)
-    return _swapped(documents) if row.is_control else documents
+    return _swapped(documents) if row.is_control and not row.blank else documents
 
 
 def _treated(document: PackedDocument, row: Row) -> PackedDocument:

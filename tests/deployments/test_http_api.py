@@ -105,7 +105,8 @@ def test_a_whole_completion() -> None:
             },
         }  # fmt: skip
         assert completion["glyph"] == {
-            "pages": 2, "compression_ratio": 3.0, "confidence": 0.9, "warnings": ["1 character has no glyph"],
+            "pages": 2, "compression_ratio": 3.0, "confidence": 0.9,
+            "confidence_is_calibrated": False, "warnings": ["1 character has no glyph"],
             "timings": {"render_ms": 1.0, "encode_ms": 20.0, "prefill_ms": 30.0, "ttft_ms": 100.0, "tpot_ms": 5.0,
                         "e2e_ms": 200.0, "overlap": 0.51},
         }  # fmt: skip
