@@ -85,10 +85,11 @@ def plant(
     excerpt = filler.excerpt(material, num_lines * columns)
     known = "\n".join(excerpt).lower()
     planted = list(_chinese_facts(material, known) if chinese else _facts(material, known, columns, num_pages))
-    lines = _fit(excerpt, num_lines - 2 * len(planted), columns // 2 if chinese else columns)
+    filling = _fit(excerpt, num_lines - 2 * len(planted), columns // 2 if chinese else columns)
+    lines = [SENTENCE_END.split(line) for line in filling]  # each line as its sentences
     for text, _, is_sentence in planted:
         (_insert_sentence if is_sentence else _insert_line)(material, lines, text)
-    text = "\n".join(lines).strip("\n")
+    text = "\n".join(" ".join(line) for line in lines).strip("\n")
     questions = (fact.question(material) for _, fact, _ in planted)
     return PlantedDocument(text, tuple(question for question in questions if _is_fair(question)))
 
@@ -104,11 +105,11 @@ def _facts(material: Material, known: str, columns: int, num_pages: int) -> Iter
     draft = Draft(material, columns, max_lines=10_000)
     for _ in range(num_pages * material.number(*FACTS_PER_PAGE)):
         if material.chance(0.5):
-            num_facts = len(draft.facts)
+            num_facts, num_lines = len(draft.facts), len(draft.lines)
             form_line(draft)
             added = [fact for fact in draft.facts[num_facts:] if fact.kind is not QuestionKind.PEOPLE]
             if added and list(draft.keys)[-1] not in known:
-                yield draft.lines[-1], added[0], False
+                yield "\n".join(draft.lines[num_lines:]), added[0], False
         else:
             relation, attribute = draft.narrator.relation(), draft.narrator.attribute()
             entity = draft.narrator.entity(relation.about)
@@ -148,20 +149,18 @@ def _fit(lines: Sequence[str], num_lines: int, columns: int) -> list[str]:
     return fitting or list(lines[:1])
 
 
-def _insert_line(material: Material, lines: list[str], text: str) -> None:
-    lines.insert(material.number(0, len(lines)), text)
+def _insert_line(material: Material, lines: list[list[str]], text: str) -> None:
+    lines.insert(material.number(0, len(lines)), [text])
 
 
-def _insert_sentence(material: Material, lines: list[str], text: str) -> None:
-    """Between two sentences of a paragraph; where a few draws find none, as a paragraph of its own."""
-    for _ in range(8):
-        index = material.number(0, len(lines) - 1) if lines else 0
-        ends = [match.start() for match in SENTENCE_END.finditer(lines[index])] if lines else []
-        if ends:
-            place = material.pick(ends)
-            lines[index] = f"{lines[index][:place]} {text}{lines[index][place:]}"
-            return
-    _insert_line(material, lines, text)
+def _insert_sentence(material: Material, lines: list[list[str]], text: str) -> None:
+    """Between two sentences of a paragraph; where there is no such place, as a paragraph of its own."""
+    paragraphs = [line for line in lines if len(line) > 1]
+    if paragraphs:
+        chosen = material.pick(paragraphs)
+        chosen.insert(material.number(1, len(chosen) - 1), text)
+    else:
+        _insert_line(material, lines, text)
 
 
 def _chinese_share(text: str) -> float:
