@@ -14,14 +14,19 @@ from glyph_core.types import DocumentSource
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 
 
-def read_image(source: DocumentSource, max_pixels: int) -> np.ndarray:
+# Formats whose Pillow decoders are kept up; those that come alone as a document, and those inside of one
+DOCUMENT_FORMATS = ("PNG", "JPEG")
+FIGURE_FORMATS = (*DOCUMENT_FORMATS, "GIF", "BMP", "TIFF", "WEBP")
+
+
+def read_image(source: DocumentSource, max_pixels: int, formats: tuple[str, ...] = DOCUMENT_FORMATS) -> np.ndarray:
     """The picture upright, (height, width) uint8 if it is gray and (height, width, 3) otherwise.
 
     What is transparent shows white paper. Raises DocumentTooLargeError before any pixel is decoded, and
     InvalidDocumentError where the decoder gives up.
     """
     try:
-        picture = Image.open(BytesIO(source.content), formats=("PNG", "JPEG"))
+        picture = Image.open(BytesIO(source.content), formats=formats)
         if picture.width * picture.height > max_pixels:
             raise DocumentTooLargeError(
                 f"picture {source.name!r} has {picture.width}×{picture.height} px, more than the {max_pixels} that "

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from glyph_core.config import LimitConfig
+from glyph_core.documents import isolation
 from glyph_core.documents.blocks import Document, FigureBlock, TextBlock
 from glyph_core.documents.image import read_image
 from glyph_core.documents.pdf.reader import Mode, read_pdf
-from glyph_core.documents.sniff import IMAGE_TYPES, media_type_of
+from glyph_core.documents.sniff import IMAGE_TYPES, is_html, media_type_of
 from glyph_core.documents.text import decode_text
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
 from glyph_core.types import DocumentSource
 
+_HTML = "glyph_core.documents.html.reader:read_html"
 READABLE = "plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, Markdown, PNG and JPEG"
 
 
@@ -41,7 +45,10 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
         raise UnsupportedDocumentError(
             f"document {source.name!r} is of type {media_type}, which cannot be read; send {READABLE}"
         )
-    text = decode_text(source)
+    if is_html(source.content):
+        (document,) = isolation.stream(_HTML, source, limits.max_image_pixels, limits=limits)
+        return cast(Document, document)
+    text, warnings = decode_text(source)
     if not text.strip():
         raise EmptyDocumentError(f"document {source.name!r} holds only white space")
-    return Document(source.name, source.digest, "text/plain", (TextBlock(text),))
+    return Document(source.name, source.digest, "text/plain", (TextBlock(text),), warnings=warnings)

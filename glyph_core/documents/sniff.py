@@ -34,6 +34,14 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), media_type) for pattern, media_type in _SIGNATURES)
 _PDF_OBJECT = re.compile(rb"(?:^|[\r\n])\d+ \d+ obj\b")
+_HTML_HEAD_BYTES = 16_384
+_BEFORE_TAG = re.compile(rb"\A(?:\s+|<!--.*?-->|<\?xml[^>]*\?>)+", re.DOTALL)
+_PAGE_BEGINS = re.compile(rb"<!doctype\s+html|<(?:html|head|body|title)[\s>]", re.IGNORECASE)
+_FRAGMENT_BEGINS = re.compile(
+    rb"<(?:meta|link|style|script|table|div|p|h[1-6]|ul|ol|dl|pre|article|section|main|font|center|b|a|span)[\s>]",
+    re.IGNORECASE,
+)
+_MARKDOWN_LINE = re.compile(rb"^(?:#{1,6} |```|[-*+] |\d+\. )", re.MULTILINE)
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _ZIP_MEMBERS = (  # the folder that only this kind of package has, and its media type
     ("word/", _OFFICE + "wordprocessingml.document"),
@@ -51,6 +59,20 @@ def media_type_of(content: bytes) -> str | None:
         if pattern.match(head):
             return _zip_type(content) if media_type == "application/zip" else media_type
     return "application/pdf" if _is_pdf_after_all(content) else None
+
+
+def is_html(content: bytes) -> bool:
+    """Whether ``content``, of any encoding that is ASCII but for zeros, is an HTML page rather than text with tags.
+
+    A page says so at its beginning. What begins with another tag, as Markdown may, is a page where it also ends with
+    one and has no line that is Markdown.
+    """
+    head = _BEFORE_TAG.sub(b"", content[:_HTML_HEAD_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xfe\xff"), count=1)
+    if _PAGE_BEGINS.match(head):
+        return True
+    if not _FRAGMENT_BEGINS.match(head):
+        return False
+    return content[-64:].replace(b"\0", b"").rstrip().endswith(b">") and not _MARKDOWN_LINE.search(content)
 
 
 def _is_pdf_after_all(content: bytes) -> bool:

@@ -1,0 +1,83 @@
+"""Tables of HTML while they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from selectolax.lexbor import LexborNode
+
+from glyph_core.documents.blocks import Cell, TableBlock
+
+_MAX_COLUMN_SPAN, _MAX_ROW_SPAN = 1000, 65_534  # the HTML standard's
+_MAX_GRID = 2_000_000  # places of a grid that are looked at to find empty columns
+
+
+@dataclass(slots=True)
+class TableInMaking:
+    """Rows so far. ``pieces`` are the texts of the cell that is open."""
+
+    rows: list[list[Cell]] = field(default_factory=list)
+    are_headers: list[bool] = field(default_factory=list)  # of each row: it has header cells only
+    in_head: bool = False
+    pieces: list[str] | None = None
+
+    def begin_row(self) -> None:
+        self.rows.append([])
+        self.are_headers.append(True)
+
+    def end_cell(self, node: LexborNode) -> None:
+        if not self.rows:
+            self.begin_row()
+        spans = node.attributes
+        row_span = _span(spans.get("rowspan"), _MAX_ROW_SPAN)
+        self.rows[-1].append(
+            Cell("\n".join(self.pieces or ()), row_span, max(1, _span(spans.get("colspan"), _MAX_COLUMN_SPAN)))
+        )
+        self.are_headers[-1] &= self.in_head or node.tag == "th"
+        self.pieces = None
+
+    def block(self) -> TableBlock | None:
+        """The table without rows and columns that hold nothing; None where it holds nothing at all."""
+        num_headers = next((i for i, is_header in enumerate(self.are_headers) if not is_header), len(self.rows))
+        rows = _without_empty_columns(_clipped(self.rows))
+        if not any(cell.text for row in rows for cell in row):
+            return None
+        return TableBlock(tuple(tuple(row) for row in rows), num_headers if num_headers < len(rows) else 0)
+
+
+def _span(value: str | None, largest: int) -> int:
+    return min(int(value), largest) if value and value.isascii() and value.isdigit() else 1
+
+
+def _clipped(rows: list[list[Cell]]) -> list[list[Cell]]:
+    """Row spans that end with the table; 0 means up to its end."""
+    return [
+        [Cell(cell.text, min(cell.row_span or len(rows), len(rows) - index), cell.column_span) for cell in row]
+        for index, row in enumerate(rows)
+    ]
+
+
+def _without_empty_columns(rows: list[list[Cell]]) -> list[list[Cell]]:
+    """``rows`` less the grid columns in which no cell with text begins: pages pad tables with them."""
+    places: list[tuple[int, int, Cell]] = []  # row, first column
+    reach: dict[int, int] = {}  # grid column → row up to which a cell above covers it
+    num_places = 0
+    for index, row in enumerate(rows):
+        column = 0
+        for cell in row:
+            while reach.get(column, 0) > index:
+                column += 1
+            places.append((index, column, cell))
+            num_places += cell.column_span
+            if num_places > _MAX_GRID:
+                return rows
+            for covered in range(column, column + cell.column_span):
+                reach[covered] = max(reach.get(covered, 0), index + cell.row_span)
+            column += cell.column_span
+    used = sorted({column for _, column, cell in places if cell.text})
+    made: list[list[Cell]] = [[] for _ in rows]
+    for index, column, cell in places:
+        span = sum(column <= other < column + cell.column_span for other in used)
+        if span:
+            made[index].append(Cell(cell.text, cell.row_span, span))
+    return made
