@@ -112,7 +112,13 @@ class _Reading:
 
     def _add(self, name: str | None, content: bytes) -> None:
         name = name or f"document {len(self.documents) + 1}"
-        limit = self.admission.limits.max_document_bytes
+        limits = self.admission.limits
+        if len(self.documents) == limits.max_pages:  # each of them would cost at least a call for its plan
+            raise DocumentTooLargeError(
+                f"the request has over {limits.max_pages} documents, and no request may have more pages: send less",
+                param="messages",
+            )
+        limit = limits.max_document_bytes
         if len(content) > limit:
             raise DocumentTooLargeError(
                 f"document {name!r} has {len(content)} bytes; a document may have {limit}: split it", param="messages"

@@ -10,21 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from ray import serve
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
-from deployments.decoder import Decoder, LoadedDecoder, load_decoder
+from deployments.access import AccessConfig
+from deployments.decoder import PLANS_AT_ONCE, Decoder, LoadedDecoder, load_decoder
 from deployments.encoder import Encoder, LoadedEncoder, load_encoder
+from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
+from deployments.serve_side import ServeSide
 from glyph_core.config import Config, ModelConfig, PipelineConfig
 from glyph_core.model.checkpoint import BUILT_IN
 
-MANY = 1024  # requests that a replica may have open: admission is the engine's business, not the router's
-QUIET = LoggingConfig(enable_access_log=False)  # a line for every range of pages would say nothing
+SPARE = 128  # calls beside the open requests: health checks, status, and refusals on their way
+FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
 
 
 class ReplicaArgs(Config):
@@ -51,6 +55,11 @@ class AppArgs(PipelineConfig):
     encoder: ReplicaArgs = ReplicaArgs(num_cpus=0.4)
     decoder: ReplicaArgs = ReplicaArgs(num_cpus=0.5)
     gateway: ReplicaArgs = ReplicaArgs()
+    access: AccessConfig = AccessConfig()
+    overload: OverloadConfig = OverloadConfig()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="INFO: a line a request; DEBUG: also one for every plan and range of pages"
+    )
 
 
 @dataclass(frozen=True)
@@ -73,22 +82,37 @@ def build_app(args: AppArgs) -> serve.Application:
 
 
 def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
-    """Gateway → decoder → encoder → renderers; the decoder asks the renderers for plans, too."""
-    renderers = _renderers(args.renderers).bind(loaders.renderer, args.credits.pages_per_message)
-    encoder = _deployment(Encoder, args.encoder).bind(renderers, loaders.encoder, args.credits, args.feature_cache_gb)
-    decoder = _deployment(Decoder, args.decoder).bind(renderers, encoder, loaders.decoder, args.credits, args.limits)
+    """Gateway → decoder → encoder → renderers; the decoder asks the renderers for plans, too.
+
+    Every queue has an end. The gateway lets in so many requests and refuses the others itself; from there on the
+    credits bound the calls that a request makes, and the limits here are what they come to.
+    """
+    open_requests, credits = args.overload.max_open_requests, args.credits
+    open_ranges = open_requests * credits.encode_calls
+    render_calls = max(open_ranges * credits.render_calls, open_requests * 2 * PLANS_AT_ONCE)
+    renderers = _renderers(args, render_calls).bind(loaders.renderer, credits.pages_per_message)
+    encoder = _deployment(Encoder, args.encoder, args, open_ranges).bind(
+        renderers, loaders.encoder, credits, args.feature_cache_gb
+    )
+    decoder = _deployment(Decoder, args.decoder, args, open_requests).bind(
+        renderers, encoder, loaders.decoder, credits, args.limits
+    )
     config = PipelineConfig(
         model=_model_config(args, args.gateway), render=args.render, engine=args.engine, limits=args.limits
     )
-    return _deployment(serve.ingress()(Gateway), args.gateway).bind(decoder, config)
+    access = args.access.model_copy(update={"keys_file": _absolute_file(args.access.keys_file)})
+    gateway = _deployment(serve.ingress()(Gateway), args.gateway, args, open_requests)
+    return gateway.bind(decoder, config, access, args.overload, serve_side=ServeSide())
 
 
-def _renderers(replicas: RendererArgs) -> serve.Deployment:
+def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
+    replicas = args.renderers
     return serve.deployment(
         Renderer,
         ray_actor_options={"num_cpus": replicas.num_cpus},
         max_ongoing_requests=2,  # one draws while the other's message is under way; the rest waits for any replica
-        logging_config=QUIET,
+        max_queued_requests=max_calls + SPARE,
+        logging_config=_logging(args),
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas.min_replicas,
             max_replicas=replicas.max_replicas,
@@ -102,14 +126,21 @@ def _renderers(replicas: RendererArgs) -> serve.Deployment:
     )
 
 
-def _deployment(stage: type, replica: ReplicaArgs) -> serve.Deployment:
+def _deployment(stage: type, replica: ReplicaArgs, args: AppArgs, max_calls: int) -> serve.Deployment:
     return serve.deployment(
         stage,
         name=stage.__name__,
         ray_actor_options={"num_cpus": replica.num_cpus, "num_gpus": replica.num_gpus},
-        max_ongoing_requests=MANY,
-        logging_config=QUIET,
+        max_ongoing_requests=max_calls + SPARE,
+        max_queued_requests=SPARE,
+        backpressure_config=FULL,
+        logging_config=_logging(args),
     )
+
+
+def _logging(args: AppArgs) -> LoggingConfig:
+    """JSON lines. Serve's own line for each call says nothing: the gateway's line for each request says more."""
+    return LoggingConfig(encoding="JSON", log_level=args.log_level, enable_access_log=False)
 
 
 def _model_config(args: AppArgs, replica: ReplicaArgs) -> ModelConfig:
@@ -121,3 +152,7 @@ def _model_config(args: AppArgs, replica: ReplicaArgs) -> ModelConfig:
 def _absolute(model: str) -> str:
     folder = Path(model).expanduser()
     return str(folder.resolve()) if folder.is_dir() and model not in BUILT_IN else model
+
+
+def _absolute_file(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().resolve())

@@ -7,12 +7,14 @@ is cut at the moment the device can take it: whatever has come by then goes alon
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from deployments import metrics
 from glyph_core.errors import StageError
 
 In = TypeVar("In")
@@ -33,14 +35,18 @@ class PageBatcher(Generic[In, Out]):
 
     def __init__(self, encode: Callable[[Sequence[In]], Sequence[Out]], device: Executor, max_batch: int) -> None:
         self._encode, self._device, self._max_batch = encode, device, max_batch
-        self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
+        self._waiting: deque[tuple[In, asyncio.Future[Out], float]] = deque()  # the last: since when
         self._worker: asyncio.Task[None] | None = None
         self.stats = BatchStats()
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
 
     def submit(self, page: In) -> asyncio.Future[Out]:
         """The result to come. A cancelled one whose batch is not cut yet costs nothing."""
         result: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        self._waiting.append((page, result))
+        self._waiting.append((page, result, time.perf_counter()))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return result
@@ -52,9 +58,10 @@ class PageBatcher(Generic[In, Out]):
     def _cut(self) -> list[tuple[In, asyncio.Future[Out]]]:
         batch: list[tuple[In, asyncio.Future[Out]]] = []
         while self._waiting and len(batch) < self._max_batch:
-            page, result = self._waiting.popleft()
+            page, result, waiting_since = self._waiting.popleft()
             if not result.cancelled():
                 batch.append((page, result))
+                metrics.ENCODE_WAIT_S.observe(time.perf_counter() - waiting_since)
         return batch
 
     async def _run(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
@@ -65,6 +72,7 @@ class PageBatcher(Generic[In, Out]):
             for one in batch:
                 await self._run([one])
             return
+        metrics.ENCODE_BATCH_PAGES.observe(len(batch))
         self.stats.num_batches += 1
         self.stats.num_pages += len(batch)
         for index, (_, result) in enumerate(batch):

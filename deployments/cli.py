@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_warnings
+from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_text, print_warnings
 from glyph_core.config import PRESETS, SamplingConfig
 
 app = typer.Typer(
@@ -104,11 +104,45 @@ def serve(
     dashboard_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="of Ray's dashboard  [default: 8265, or the next free]")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="of the Prometheus endpoint  [default: any that is free]")
+    ] = None,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="API keys, one a line as `key` or `name: key`  [default: $GLYPH_API_KEYS]")
+    ] = None,
+    allow_unauthenticated: Annotated[
+        bool, typer.Option("--allow-unauthenticated", help="listen to other machines without an API key")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Serve the OpenAI-compatible endpoint on this machine until Ctrl-C."""
     with errors_reported(as_json=json):
         from deployments.cli_serve import endpoint_settings, serve_until_stopped
 
-        settings = endpoint_settings(config, host=host, port=port, dashboard_port=dashboard_port, model=model)
+        settings = endpoint_settings(
+            config,
+            host=host,
+            port=port,
+            dashboard_port=dashboard_port,
+            metrics_port=metrics_port,
+            model=model,
+            keys_file=keys_file,
+            allow_unauthenticated=allow_unauthenticated,
+        )
         serve_until_stopped(settings, lambda urls: (print_json if json else print_lines)(urls.model_dump()))
+
+
+@app.command()
+def status(
+    url: Annotated[str, typer.Option(help="the endpoint")] = "http://127.0.0.1:7860",
+    json: Json = False,
+) -> None:
+    """Show what an endpoint is doing: replicas, requests, queues, rates, KV blocks."""
+    with errors_reported(as_json=json):
+        from deployments.cli_status import as_text, fetch_status
+
+        picture = fetch_status(url)
+        if json:
+            print_json(picture)
+        else:
+            print_text(as_text(picture, url))

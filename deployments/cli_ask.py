@@ -12,14 +12,12 @@ from typing import Any
 import httpx
 
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
-from deployments.endpoint import LOOPBACK_HOSTS
+from deployments.client import endpoint_client, error_of, raise_for_error, root_of
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, SamplingConfig
 from glyph_core.documents.source import read_source
-from glyph_core.errors import GlyphError, StageError
+from glyph_core.errors import StageError
 from glyph_core.types import Answer, DocumentSource, Progress, TextDelta
-
-CONNECT_TIMEOUT_S = 10.0  # an answer itself may take as long as it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +117,12 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
 
     Raises the endpoint's own error, and StageError where it is out of reach or breaks off.
     """
-    base_url = f"{url.rstrip('/').removesuffix('/v1')}/v1"
+    base_url = f"{root_of(url)}/v1"
     try:
-        with _client(base_url) as client:
+        with endpoint_client(base_url) as client:
             body = request_json(question, model or _served_model(client))
             with client.stream("POST", "/chat/completions", json=body) as response:
-                _raise_for_error(response)
+                raise_for_error(response)
                 yield from _events(response.iter_lines())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StageError(f"no answer from {base_url}: {error}; is `glyph serve` running there?") from error
@@ -149,15 +147,9 @@ def request_json(question: Question, model: str) -> Json:
     }
 
 
-def _client(base_url: str) -> httpx.Client:
-    through_proxy = httpx.URL(base_url).host not in LOOPBACK_HOSTS  # no proxy reaches our own machine
-    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
-    return httpx.Client(base_url=base_url, timeout=timeout, trust_env=through_proxy)
-
-
 def _served_model(client: httpx.Client) -> str:
     response = client.get("/models")
-    _raise_for_error(response)
+    raise_for_error(response)
     return str(response.json()["data"][0]["id"])
 
 
@@ -200,25 +192,3 @@ def _events_of(chunk: Json, told: dict[str, Any]) -> Iterator[Progress | TextDel
         for name, is_reasoning in (("reasoning_content", True), ("content", False)):
             if text := choice["delta"].get(name):
                 yield TextDelta(text, is_reasoning)
-
-
-def _raise_for_error(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    response.read()
-    try:
-        raise error_of(response.json()["error"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StageError(
-            f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
-        ) from error
-
-
-def error_of(error: Json) -> GlyphError:
-    """The error of our tree that an endpoint's error object stands for."""
-    return _class_of(str(error.get("code")))(str(error["message"]), param=error.get("param"))
-
-
-def _class_of(code: str, root: type[GlyphError] = GlyphError) -> type[GlyphError]:
-    found = [_class_of(code, child) for child in root.__subclasses__()]
-    return next((error for error in found if error.code == code), root)

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from deployments.access import LOOPBACK_HOSTS, AccessConfig, ApiKeys, check_exposure
 from deployments.cli_console import phase_shown, stderr_console
-from deployments.endpoint import LOOPBACK_HOSTS, Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
+from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
 from glyph_core.errors import ConfigError
 
 IMPORT_PATH = "deployments.app:build_app"
@@ -20,7 +21,15 @@ APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
 
 
 def endpoint_settings(
-    config: Path | None, *, host: str | None, port: int | None, dashboard_port: int | None, model: str | None
+    config: Path | None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    dashboard_port: int | None = None,
+    metrics_port: int | None = None,
+    model: str | None = None,
+    keys_file: Path | None = None,
+    allow_unauthenticated: bool = False,
 ) -> EndpointSettings:
     """The file's settings, where there is one, and over them what the command line says.
 
@@ -29,7 +38,10 @@ def endpoint_settings(
     http, app = read_config(config) if config else ({}, {})
     if model:
         app["model"] = {**app.get("model", {}), "model": model}
-    given = {"host": host, "port": port, "dashboard_port": dashboard_port}
+    access = {"keys_file": str(keys_file)} if keys_file else {}
+    if access or allow_unauthenticated:
+        app["access"] = {**app.get("access", {}), **access, "allow_unauthenticated": allow_unauthenticated}
+    given = {"host": host, "port": port, "dashboard_port": dashboard_port, "metrics_port": metrics_port}
     http |= {name: value for name, value in given.items() if value is not None}
     return EndpointSettings.model_validate({**http, "app": app})
 
@@ -69,12 +81,7 @@ def running_endpoint(settings: EndpointSettings) -> Iterator[tuple[Endpoint, End
 
 def serve_until_stopped(settings: EndpointSettings, on_ready: Callable[[EndpointUrls], None]) -> None:
     """Returns after Ctrl-C or SIGTERM. Raises ConfigError when it cannot start, StageError when it ends by itself."""
-    if settings.host not in LOOPBACK_HOSTS:
-        stderr_console().print(
-            f"warning: listening on {settings.host}: whoever reaches this machine can ask, for there is no access "
-            "control yet",
-            style="yellow",
-        )
+    check_access(settings)
     with stop_signals_interrupt():
         try:
             with running_endpoint(settings) as (endpoint, urls):
@@ -83,6 +90,18 @@ def serve_until_stopped(settings: EndpointSettings, on_ready: Callable[[Endpoint
                 endpoint.wait()
         except KeyboardInterrupt:
             return  # asked for, and all is stopped
+
+
+def check_access(settings: EndpointSettings) -> None:
+    """Raises ConfigError for keys that cannot be read, and where other machines could ask without one unless told."""
+    access = AccessConfig.model_validate(settings.app.get("access") or {})
+    keys = ApiKeys.of(access)
+    check_exposure(settings.host, keys, access)
+    if settings.host not in LOOPBACK_HOSTS and not keys:
+        stderr_console().print(
+            f"warning: listening on {settings.host} without API keys: whoever reaches this machine can ask",
+            style="yellow",
+        )
 
 
 def tell_how_to_go_on() -> None:

@@ -7,8 +7,9 @@ pages in calls of a few pages and holds a few calls open; what is rendered ahead
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -81,3 +82,19 @@ async def pull_ranges(
     finally:
         for call in calls:
             call.cancel()
+
+
+async def call_each(calls: Iterable[Callable[[], Awaitable[T]]], *, max_calls: int) -> list[T]:
+    """What the calls return, in their order, with at most ``max_calls`` of them under way. The first error ends all."""
+    room = asyncio.Semaphore(max_calls)
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        async with room:
+            return await call()
+
+    tasks = [asyncio.create_task(one(call)) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -16,19 +16,24 @@ from functools import partial
 
 from ray.serve.handle import DeploymentHandle
 
+from deployments import metrics
+from deployments.credits import call_each
 from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
+from deployments.logs import logger
 from deployments.placing import place_model
-from deployments.protocol import DocumentRef, ServedRequest, StageReport
+from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
 from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
-from glyph_core.engine.engine import Engine, EngineStats
+from glyph_core.engine.engine import Engine
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import AnswerEvent, DocumentPlan
+
+PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,6 @@ class LoadedDecoder:
     reader: Reader
     max_model_len: int
     report: StageReport
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderStats:
-    num_requests: int
-    engine: EngineStats
 
 
 class Decoder:
@@ -57,7 +56,7 @@ class Decoder:
         self._renderer, self._encoder = renderer, encoder
         self._credits, self._limits = credit_config, limits
         self._loaded = load()
-        self._loop = EngineLoop(self._loaded.engine)
+        self._loop = EngineLoop(self._loaded.engine, metrics.EngineWatch())
         self._num_requests = 0
 
     @yields_refusals
@@ -70,16 +69,19 @@ class Decoder:
         self._num_requests += 1
         try:
             inquiry = await self._open(request)
-            counts = asyncio.gather(*(self._count_tokens(document, request) for document in request.documents))
+            counts = asyncio.create_task(self._count_tokens(request))
+            counts.add_done_callback(_look_at)
             try:
                 events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits).events()
                 async with aclosing(events):
                     async for event in events:
                         yield event
-                yield inquiry.answer(
+                answer = inquiry.answer(
                     sum(count.num_tokens for count in await counts),
                     text_tokens_estimated=any(count.estimated for count in await counts),
                 )
+                metrics.count_answer(answer)
+                yield answer
             finally:
                 counts.cancel()
         finally:
@@ -87,6 +89,11 @@ class Decoder:
 
     async def stats(self) -> DecoderStats:
         return DecoderStats(self._num_requests, await self._loop.stats())
+
+    async def chain_stats(self) -> tuple[DecoderStats, EncoderStats]:
+        """Of this stage and the one before it."""
+        encoder: EncoderStats = await call_stage(self._encoder.stats.remote, "encoder")
+        return await self.stats(), encoder
 
     async def describe(self) -> tuple[StageReport, ...]:
         """This stage and those before it."""
@@ -102,7 +109,14 @@ class Decoder:
 
     async def _open(self, request: ServedRequest) -> Inquiry:
         started_at = time.perf_counter()
-        plans = await asyncio.gather(*(self._plan(document, request) for document in request.documents))
+        plans = await call_each(
+            [partial(self._plan, document, request) for document in request.documents], max_calls=PLANS_AT_ONCE
+        )
+        queue_s = time.perf_counter() - started_at
+        metrics.QUEUE_S.observe(queue_s)
+        num_pages = sum(plan.num_pages for plan in plans)
+        fields = {"answer_id": request.request_id, "pages": num_pages, "seconds": round(queue_s, 4)}
+        logger.debug("reads", extra=fields)
         return Inquiry(
             request.request_id,
             request.messages,
@@ -119,11 +133,20 @@ class Decoder:
         plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")
         return plan
 
-    async def _count_tokens(self, document: DocumentRef, request: ServedRequest) -> TokenCount:
-        count: TokenCount = await call_stage(
-            partial(self._renderer.count_tokens.remote, document, request.render), "renderer"
+    async def _count_tokens(self, request: ServedRequest) -> list[TokenCount]:
+        return await call_each(
+            [
+                partial(call_stage, partial(self._renderer.count_tokens.remote, document, request.render), "renderer")
+                for document in request.documents
+            ],
+            max_calls=PLANS_AT_ONCE,
         )
-        return count
+
+
+def _look_at(counts: asyncio.Task[list[TokenCount]]) -> None:
+    """An error that nobody waits for any more, because the request ended otherwise, is no news."""
+    if not counts.cancelled():
+        counts.exception()
 
 
 def load_decoder(config: ModelConfig, engine_config: EngineConfig) -> LoadedDecoder:

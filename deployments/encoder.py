@@ -13,11 +13,13 @@ from typing import Protocol
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.batcher import BatchStats, PageBatcher
+from deployments import metrics
+from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
+from deployments.logs import logger
 from deployments.packing import pack
 from deployments.placing import place_model
-from deployments.protocol import EncodedPage, RangeRequest, RenderedPage, StageReport
+from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport
 from deployments.refusals import yields_refusals
 from glyph_core.config import CreditConfig, ModelConfig
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -52,12 +54,15 @@ class Encoder:
         self._renderer, self._credits = renderer, credit_config
         self._loaded = load()
         self._features: FeatureCache[EncodedPage] = FeatureCache(int(feature_cache_gb * 1e9))
+        self._num_ranges_open = self._num_pages_kept = 0
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
 
     @yields_refusals
     async def encode_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[EncodedPage, ...]]:
         """Features of the pages in order, in messages of at most ``pages_per_message``."""
+        self._num_ranges_open += 1
+        logger.debug("encodes", extra={"first_page": pages.start, "pages": len(pages)})
         under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None] = asyncio.Queue()
         pull = asyncio.create_task(self._pull(pages, under_way))
         pull.add_done_callback(lambda _: under_way.put_nowait(None))
@@ -73,13 +78,21 @@ class Encoder:
             if message:
                 yield tuple(message)
         finally:
+            self._num_ranges_open -= 1
             pull.cancel()
             while features is not None:
                 features.cancel()
                 features = None if under_way.empty() else under_way.get_nowait()
 
-    async def stats(self) -> BatchStats:
-        return self._batcher.stats
+    async def stats(self) -> EncoderStats:
+        batches = self._batcher.stats
+        return EncoderStats(
+            self._num_ranges_open,
+            self._batcher.num_waiting,
+            batches.num_batches,
+            batches.num_pages,
+            self._num_pages_kept,
+        )
 
     async def describe(self) -> StageReport:
         return self._loaded.report
@@ -90,6 +103,8 @@ class Encoder:
         for is_kept, run in groupby(enumerate(kept, pages.start), key=lambda page: page[1] is not None):
             indices, features = zip(*run, strict=True)
             if is_kept:
+                self._num_pages_kept += len(features)
+                metrics.PAGES_KEPT.inc(len(features))
                 for page in features:
                     under_way.put_nowait(_done(page))
             else:
@@ -113,7 +128,11 @@ class Encoder:
     def _encode(self, pages: Sequence[RenderedPage]) -> list[EncodedPage]:
         started_at = time.perf_counter()
         features = self._loaded.encoder.encode([rendered.page for rendered in pages])
-        encode_s = (time.perf_counter() - started_at) / len(pages)
+        batch_s = time.perf_counter() - started_at
+        encode_s = batch_s / len(pages)
+        metrics.ENCODE_BATCH_S.observe(batch_s)
+        metrics.PAGES_ENCODED.inc(len(pages))
+        metrics.PAGES_WAITING.set(self._batcher.num_waiting)
         return [
             pack(page, render_s=rendered.render_s, encode_s=encode_s)
             for page, rendered in zip(features, pages, strict=True)

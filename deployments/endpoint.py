@@ -27,7 +27,6 @@ from glyph_core.config import Config
 from glyph_core.errors import ConfigError, StageError
 
 STOP_GRACE_S = 10.0  # for answers on their way and for Ray's own shutdown; what is left then is killed
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -37,6 +36,7 @@ class EndpointSettings(Config):
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(7860, ge=1, le=65535)
     dashboard_port: int | None = Field(None, ge=1, le=65535, description="None: 8265, or the next that is free")
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="of Ray's Prometheus endpoint; None: any")
     app: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -52,6 +52,7 @@ class EndpointUrls(Config):
     api: str
     dashboard: str
     logs: str  # a folder
+    metrics: str  # of everything that Ray runs here, for Prometheus
 
 
 def check_port_is_free(host: str, port: int) -> None:
@@ -91,8 +92,9 @@ class Endpoint:
 
     def __init__(self, settings: EndpointSettings, module: str = "deployments.runtime") -> None:
         check_port_is_free(settings.host, settings.port)
-        if settings.dashboard_port is not None:
-            check_port_is_free("127.0.0.1", settings.dashboard_port)
+        for port in (settings.dashboard_port, settings.metrics_port):
+            if port is not None:
+                check_port_is_free("127.0.0.1", port)
         self._process, self._lifeline, self._events = _spawn(module)
         self._is_ready = False
         with suppress(BrokenPipeError):  # it has ended already: wait_ready says so

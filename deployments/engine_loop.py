@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, takewhile
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from glyph_core.config import SamplingConfig
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+STATS_PERIOD_S = 1.0
 
 
 class StepEngine(Protocol):
@@ -104,8 +107,10 @@ class RunningSequence:
 class EngineLoop:
     """Belongs to one event loop. An error that is none of ours ends its thread."""
 
-    def __init__(self, engine: StepEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: StepEngine, on_stats: Callable[[EngineStats], None] = lambda stats: None) -> None:
+        """``on_stats`` hears of the engine about once a second, in the engine's thread."""
+        self._engine, self._on_stats = engine, on_stats
+        self._told_at = 0.0
         self._commands: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
         self._sequences: dict[str, RunningSequence] = {}  # this and the next: the engine thread's alone, as the engine
         self._published: dict[str, PageState] = {}
@@ -170,14 +175,22 @@ class EngineLoop:
             while True:
                 self._carry_out_commands(wait=not self._engine.can_step)
                 self._publish(self._engine.step() if self._engine.can_step else [])
+                self._tell_stats()
         finally:
             self._die(sys.exception())
 
     def _carry_out_commands(self, *, wait: bool) -> None:
-        """All that have come; waits for one where the engine has nothing else to do."""
-        while wait or not self._commands.empty():
-            wait = False
-            self._carry_out(*self._commands.get())
+        """All that have come; waits a while for one where the engine has nothing else to do."""
+        with suppress(Empty):
+            if wait:
+                self._carry_out(*self._commands.get(timeout=STATS_PERIOD_S))
+            while True:
+                self._carry_out(*self._commands.get_nowait())
+
+    def _tell_stats(self) -> None:
+        if (now := time.monotonic()) - self._told_at >= STATS_PERIOD_S:
+            self._told_at = now
+            self._on_stats(self._engine.stats())
 
     def _carry_out(self, run: Callable[[], object], done: Future[object]) -> None:
         if not done.set_running_or_notify_cancel():

@@ -8,10 +8,14 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from deployments.deadlines import Deadline
+from deployments.entrance import Visit
 from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json
+from deployments.visits import Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
 from glyph_core.types import Answer, Progress, TextDelta
 
@@ -25,6 +29,15 @@ def build_api(gateway: Gateway) -> FastAPI:
     api.add_exception_handler(GlyphError, _on_glyph_error)
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(Exception, _on_unforeseen_error)
+    api.add_middleware(Visits, entrance=gateway.entrance, recent=gateway.recent)
+    if gateway.cors_origins:  # outside Visits: a browser asks for leave without a key
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=gateway.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
 
     @api.get("/healthz")
     async def healthz() -> Response:
@@ -35,6 +48,10 @@ def build_api(gateway: Gateway) -> FastAPI:
             error = not_ready
         reports = (gateway.gateway_report(), *gateway.reports)
         return JSONResponse(health_json(gateway.model, reports, error), error.status if error else 200)
+
+    @api.get("/status")
+    async def status() -> Json:
+        return await gateway.status()
 
     @api.get("/v1/models")
     async def models() -> Json:
@@ -47,35 +64,41 @@ def build_api(gateway: Gateway) -> FastAPI:
 
     @api.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        running = await gateway.answer(await read_body(request, gateway.limits.max_request_bytes))
+        gateway.check_started()
+        visit = visit_of(request)
+        arriving = read_body(request, visit, gateway.limits.max_request_bytes)
+        body = await Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving)
+        running = await gateway.answer(body, visit)
         if running.chat.stream:
             no_cache = {"Cache-Control": "no-cache"}
-            return StreamingResponse(stream_chunks(running), media_type="text/event-stream", headers=no_cache)
-        return JSONResponse(await whole_completion(running))
+            return StreamingResponse(stream_chunks(running, visit), media_type="text/event-stream", headers=no_cache)
+        return JSONResponse(await whole_completion(running, visit))
 
     return api
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Raises DocumentTooLargeError as soon as more than ``max_bytes`` were announced or have come."""
+async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytes:
+    """Raises DocumentTooLargeError as soon as more than ``max_bytes`` were announced or have come, and OverloadedError
+    where the bodies of all open requests are too many bytes."""
     announced = request.headers.get("content-length", "")
     body = bytearray()
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     async for piece in request.stream():
+        visit.take(len(piece))
         body += piece
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
     return bytes(body)
 
 
-async def whole_completion(running: RunningAnswer) -> Json:
+async def whole_completion(running: RunningAnswer, visit: Visit) -> Json:
     async with aclosing(running.events) as events:
-        answer = [event async for event in events if isinstance(event, Answer)][-1]
-    return completion_json(running.request.request_id, running.model, answer)
+        visit.answer = [event async for event in events if isinstance(event, Answer)][-1]
+    return completion_json(running.request.request_id, running.model, visit.answer)
 
 
-async def stream_chunks(running: RunningAnswer) -> AsyncGenerator[bytes]:
+async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[bytes]:
     """Server-sent events. An error on the way is one event of its own, after which nothing comes, not even [DONE]."""
     options = running.chat.stream_options
     include_usage = options is not None and options.include_usage
@@ -92,12 +115,14 @@ async def stream_chunks(running: RunningAnswer) -> AsyncGenerator[bytes]:
                     case Progress() if running.chat.glyph.progress:
                         yield _event(chunks.progress(event))
                     case Answer():
+                        visit.answer = event
                         for rest in _not_shown(event, shown):
                             yield _event(chunks.delta(rest))
                         yield _event(chunks.finish(event))
                         if include_usage:
                             yield _event(chunks.usage(event.usage))
     except GlyphError as error:
+        visit.error = error
         yield _event(error_json(error))
     else:
         yield b"data: [DONE]\n\n"
@@ -118,9 +143,11 @@ def _too_large(max_bytes: int) -> DocumentTooLargeError:
     return DocumentTooLargeError(f"the request body has more than {max_bytes} bytes; send fewer or smaller documents")
 
 
-async def _on_glyph_error(_: Request, error: Exception) -> Response:
+async def _on_glyph_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GlyphError)
-    return JSONResponse(error_json(error), error.status)
+    if "visit" in request.scope:
+        visit_of(request).error = error
+    return error_response(error)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -19,6 +19,8 @@ from glyph_core.types import Message, Page, PagePlan
 if TYPE_CHECKING:
     import numpy as np
 
+    from glyph_core.engine.engine import EngineStats
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentRef:
@@ -93,6 +95,21 @@ class StageReport:
     versions: Mapping[str, str]
     dtype: str | None = None
     fallbacks: tuple[str, ...] = ()  # what it does without, and what it does instead
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStats:
+    num_ranges_open: int  # calls of the decoder's
+    num_pages_waiting: int  # drawn, and not in a batch yet
+    num_batches: int = 0  # this and the next two: since the replica started
+    num_pages: int = 0
+    num_pages_kept: int = 0  # found among the features that were kept: neither drawn nor encoded
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderStats:
+    num_requests: int
+    engine: EngineStats
 
 
 def versions_of(*packages: str) -> dict[str, str]:

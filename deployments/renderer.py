@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol
 
+from deployments import metrics
+from deployments.logs import logger
 from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageReport, versions_of
 from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
@@ -62,7 +64,12 @@ class Renderer:
     @returns_refusals
     async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
         source = await self._sources.get(document)
-        return await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
+        started_at = time.perf_counter()
+        plan = await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
+        plan_s = time.perf_counter() - started_at
+        metrics.PLAN_S.observe(plan_s)
+        logger.debug("planned", extra={"pages": plan.num_pages, "seconds": round(plan_s, 4)})
+        return plan
 
     @returns_refusals
     async def count_tokens(self, document: DocumentRef, render: RenderConfig) -> TokenCount:
@@ -79,6 +86,7 @@ class Renderer:
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
         self._stats.num_calls_open += 1
+        logger.debug("renders", extra={"first_page": pages.start, "pages": len(pages)})
         try:
             source = await self._sources.get(pages.document)
             for part in pages.cut(self._pages_per_message):
@@ -97,6 +105,9 @@ class Renderer:
         pages = self._renderer_of(part.render).render(source, part.start, part.stop)
         render_s = (time.perf_counter() - started_at) / len(pages)
         self._stats.num_pages += len(pages)
+        metrics.PAGES_RENDERED.inc(len(pages))
+        for _ in pages:
+            metrics.RENDER_PAGE_S.observe(render_s)
         return tuple(RenderedPage(page, render_s) for page in pages)
 
 

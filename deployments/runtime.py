@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import httpx
 import ray
@@ -96,7 +96,7 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     args = app_args(settings.app)
     on_phase("looking for the model")
     resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
-    dashboard_url, session_folder = start_ray(settings.dashboard_port, on_phase)
+    started = start_ray(settings.dashboard_port, on_phase, settings.metrics_port)
     check_room(args, ray.cluster_resources())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
@@ -108,13 +108,20 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     wait_healthy(f"{url}/healthz")
     return EndpointUrls(
         api=f"{url}/v1",
-        dashboard=f"http://{dashboard_url}",
-        logs=os.path.join(session_folder, "logs", "serve"),
+        dashboard=f"http://{started.dashboard}",
+        logs=os.path.join(started.session_folder, "logs", "serve"),
+        metrics=f"http://{started.metrics}/metrics",
     )
 
 
-def start_ray(dashboard_port: int | None, on_phase: OnPhase) -> tuple[str, str]:
-    """The dashboard's address and the session's folder. Raises ConfigError when Ray does not come up.
+class StartedRay(NamedTuple):
+    dashboard: str  # host:port
+    session_folder: str
+    metrics: str  # host:port
+
+
+def start_ray(dashboard_port: int | None, on_phase: OnPhase, metrics_port: int | None = None) -> StartedRay:
+    """Where what was started is found. Raises ConfigError when Ray does not come up.
 
     Ray gives its node manager 30 s, which a busy machine or a first start from a cold disk can exceed.
     """
@@ -129,13 +136,16 @@ def start_ray(dashboard_port: int | None, on_phase: OnPhase) -> tuple[str, str]:
                 object_store_memory=OBJECT_STORE_BYTES,
                 log_to_driver=False,
                 logging_level=logging.WARNING,
+                _metrics_export_port=metrics_port,
             )
         except Exception as error:  # noqa: BLE001 - this is the class that Ray raises for it
             reason = error
             ray.shutdown()
             end_session(os.getpid())  # what came up of it
         else:
-            return str(context.dashboard_url), str(context.address_info["session_dir"])
+            address = context.address_info
+            metrics = f"{address['node_ip_address']}:{address['metrics_export_port']}"
+            return StartedRay(str(context.dashboard_url), str(address["session_dir"]), metrics)
     raise ConfigError(f"Ray did not start in {START_ATTEMPTS} attempts: {reason}")
 
 

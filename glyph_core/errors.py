@@ -13,13 +13,16 @@ GlyphError                          500
 │   └── RenderConfigError           400  a render configuration that gives unreadable pages
 ├── ModelError                      500  a checkpoint is missing, incomplete or of an unknown family
 ├── ConfigError                     500  the service was configured in a way that cannot work
+├── AuthenticationError             401  no API key, or one that is not known here
 ├── OverloadedError                 429  queues are full; asking again later will help
+│   └── RateLimitError              429  an API key's own rate or number of requests is used up
 ├── NotReadyError                   503  the chain has not answered its warm-up request yet
 ├── RequestTimeoutError             504  the request's own deadline passed
 └── StageError                      502  a stage died or broke its contract while it served this request
 
 Each takes one message, says in it what was wrong and what to do, and survives pickling with its attributes, so
-that it can cross from replica to replica. ``code`` is the OpenAI error code, ``param`` the request field at fault.
+that it can cross from replica to replica. ``code`` is the OpenAI error code, ``param`` the request field at fault,
+``retry_after_s`` says after which time asking again may help.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ class GlyphError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    retry_after_s: float | None = None
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -96,14 +100,29 @@ class ConfigError(GlyphError):
     code = "config_error"
 
 
+class AuthenticationError(GlyphError):
+    status = 401
+    code = "invalid_api_key"
+
+
 class OverloadedError(GlyphError):
     status = 429
     code = "overloaded"
+    retry_after_s = 1.0
+
+
+class RateLimitError(OverloadedError):
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, param=param)
+        self.retry_after_s = retry_after_s
 
 
 class NotReadyError(GlyphError):
     status = 503
     code = "not_ready"
+    retry_after_s = 5.0
 
 
 class RequestTimeoutError(GlyphError):

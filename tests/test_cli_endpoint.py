@@ -30,6 +30,9 @@ events = os.fdopen(int(sys.argv[1]), "w")
 settings = json.loads(sys.stdin.readline())
 def send(**event):
     events.write(json.dumps(event) + chr(10)); events.flush()
+def urls(**given):
+    return dict(api="", dashboard="", logs="", metrics="") | given
+
 def leave_orphan():  # a grandchild that ignores polite signals and outlives its parent
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
     orphan = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -73,7 +76,7 @@ def test_ready_child_is_told_its_settings_and_stops_when_the_lifeline_closes(
 ) -> None:
     module = child(f"""
         send(phase="one"); send(phase="two")
-        send(ready=dict(api=str(settings["port"]), dashboard=settings["app"]["model"]["model"], logs=settings["host"]))
+        send(ready=urls(api=str(settings["port"]), dashboard=settings["app"]["model"]["model"], logs=settings["host"]))
         sys.stdin.read()
         open({str(tmp_path / "stopped")!r}, "w").close()
     """)
@@ -88,7 +91,7 @@ def test_ready_child_is_told_its_settings_and_stops_when_the_lifeline_closes(
 
 def test_orphans_of_the_child_are_ended(child: MakeChild, settings: EndpointSettings) -> None:
     module = child("""
-        send(ready=dict(api=str(leave_orphan()), dashboard="", logs=""))
+        send(ready=urls(api=str(leave_orphan())))
         sys.stdin.read()
     """)
     with Endpoint(settings, module) as endpoint:
@@ -100,7 +103,7 @@ def test_orphans_of_the_child_are_ended(child: MakeChild, settings: EndpointSett
 def test_a_process_of_somebody_else_stays(child: MakeChild, settings: EndpointSettings) -> None:
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        with Endpoint(settings, child("send(ready=dict(api='', dashboard='', logs='')); sys.stdin.read()")) as endpoint:
+        with Endpoint(settings, child("send(ready=urls()); sys.stdin.read()")) as endpoint:
             endpoint.wait_ready(lambda phase: None)
         assert is_running(other.pid)
     finally:
@@ -112,7 +115,7 @@ def test_a_child_that_does_not_stop_is_killed(
     child: MakeChild, settings: EndpointSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.endpoint.STOP_GRACE_S", 0.2)
-    module = child("send(ready=dict(api=str(os.getpid()), dashboard='', logs='')); time.sleep(600)")
+    module = child("send(ready=urls(api=str(os.getpid()))); time.sleep(600)")
     with Endpoint(settings, module) as endpoint:
         pid = int(endpoint.wait_ready(lambda phase: None).api)
     assert not is_running(pid)
@@ -131,7 +134,7 @@ def test_a_child_that_ends_early_is_an_error(child: MakeChild, settings: Endpoin
 
 
 def test_a_child_that_ends_while_it_serves_is_an_error(child: MakeChild, settings: EndpointSettings) -> None:
-    module = child("send(ready=dict(api='', dashboard='', logs='')); time.sleep(0.2); sys.exit(4)")
+    module = child("send(ready=urls()); time.sleep(0.2); sys.exit(4)")
     with Endpoint(settings, module) as endpoint:
         endpoint.wait_ready(lambda phase: None)
         with pytest.raises(StageError, match="by itself with status 4"):
@@ -139,9 +142,7 @@ def test_a_child_that_ends_while_it_serves_is_an_error(child: MakeChild, setting
 
 
 def test_when_its_keeper_is_killed_the_child_stops(child: MakeChild, tmp_path: Path) -> None:
-    module = child(
-        f"send(ready=dict(api='', dashboard='', logs='')); sys.stdin.read(); open({str(tmp_path / 's')!r}, 'w')"
-    )
+    module = child(f"send(ready=urls()); sys.stdin.read(); open({str(tmp_path / 's')!r}, 'w')")
     keeper = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(f"""
             from deployments.endpoint import Endpoint, EndpointSettings

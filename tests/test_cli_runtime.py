@@ -90,7 +90,8 @@ class FakeRay:
         self.num_starts += 1
         if self.num_starts <= self.num_slow:
             raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray raises it
-        return SimpleNamespace(dashboard_url="127.0.0.1:8265", address_info={"session_dir": "/tmp/ray/session"})
+        address = {"session_dir": "/tmp/ray/session", "node_ip_address": "127.0.0.1", "metrics_export_port": 9100}
+        return SimpleNamespace(dashboard_url="127.0.0.1:8265", address_info=address)
 
     def shutdown(self) -> None:
         self.num_shutdowns += 1
@@ -105,7 +106,7 @@ def test_ray_may_be_too_slow_a_few_times(monkeypatch: pytest.MonkeyPatch) -> Non
     ray = FakeRay(num_slow=runtime.START_ATTEMPTS - 1)
     monkeypatch.setattr(runtime, "ray", ray)
     phases: list[str] = []
-    assert start_ray(None, phases.append) == ("127.0.0.1:8265", "/tmp/ray/session")
+    assert start_ray(None, phases.append) == ("127.0.0.1:8265", "/tmp/ray/session", "127.0.0.1:9100")
     assert ray.num_starts == ray.num_shutdowns + 1 == runtime.START_ATTEMPTS
     assert phases[:2] == ["starting Ray", "starting Ray, attempt 2"]
 

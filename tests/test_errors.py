@@ -70,8 +70,16 @@ def test_pickle_keeps_message_and_param(error: type[GlyphError]) -> None:
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
 def test_who_is_at_fault_shows_in_the_status(error: type[GlyphError]) -> None:
-    at_fault_is_client = issubclass(error, errors.InvalidInputError) or error is errors.OverloadedError
+    at_fault_is_client = issubclass(
+        error, (errors.InvalidInputError, errors.AuthenticationError, errors.OverloadedError)
+    )
     assert (400 <= error.status < 500) == at_fault_is_client
+
+
+def test_when_to_ask_again_crosses_processes() -> None:
+    limit = pickle.loads(pickle.dumps(errors.RateLimitError("slowly", retry_after_s=12.5)))
+    assert (limit.retry_after_s, errors.OverloadedError("full").retry_after_s) == (12.5, 1.0)
+    assert errors.InvalidRequestError("no").retry_after_s is None
 
 
 def test_codes_tell_every_error_apart() -> None:

@@ -11,7 +11,7 @@ import ray
 from ray import serve
 
 from deployments.app import build_app
-from tests.deployments.serving import MAX_MODEL_LEN, App, fake_chain, free_port, tiny_args
+from tests.deployments.serving import MAX_MODEL_LEN, App, ServeInstance, fake_chain, free_port, tiny_args
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 
@@ -21,24 +21,33 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def serve_url() -> Iterator[str]:
+def serve_instance() -> Iterator[ServeInstance]:
     """A Ray of our own and Serve's HTTP proxy, without an application."""
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("RAY_AUTH_MODE", "disabled")  # a token would be written to the home folder
-        ray.init(
+        environment.setenv("RAY_metrics_report_interval_ms", "1000")  # ten times as often as by default
+        context = ray.init(
             address="local",
             num_cpus=8,  # for Ray's bookkeeping: the stages ask for little, and a test starts more of them
             include_dashboard=False,
             object_store_memory=400 * 1024**2,
             log_to_driver=False,
             logging_level="ERROR",
+            _metrics_export_port=metrics_port,
         )
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    yield f"http://127.0.0.1:{port}"
+    host = context.address_info["node_ip_address"]
+    logs = Path(context.address_info["session_dir"]) / "logs" / "serve"
+    yield ServeInstance(f"http://127.0.0.1:{port}", f"http://{host}:{metrics_port}/metrics", logs)
     serve.shutdown()
     ray.shutdown()
+
+
+@pytest.fixture(scope="package")
+def serve_url(serve_instance: ServeInstance) -> str:
+    return serve_instance.url
 
 
 @pytest.fixture(scope="package")

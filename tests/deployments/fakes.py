@@ -15,8 +15,10 @@ from ray.exceptions import ActorDiedError
 
 from deployments.decoder import Decoder, LoadedDecoder
 from deployments.encoder import Encoder, LoadedEncoder
-from deployments.protocol import DocumentRef, RangeRequest, ServedRequest, StageReport
+from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, RangeRequest, ServedRequest, StageReport
+from deployments.refusals import yields_refusals
 from deployments.renderer import LoadedRenderer, Renderer
+from deployments.serve_side import ServeSide
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
@@ -318,17 +320,23 @@ def request_about(*num_pages: int, question: str = "What?", **sampling: Any) -> 
 
 @dataclass
 class ScriptedDecoder:
-    """Gives the events that it is told to, and raises those of them that are errors."""
+    """Gives the events that it is told to, raises those of them that are errors and sleeps for those that are seconds.
 
-    events: list[AnswerEvent | Exception] = field(default_factory=list)
+    Like the real one it gives what is refused as a value.
+    """
+
+    events: list[AnswerEvent | Exception | float] = field(default_factory=list)
     requests: list[ServedRequest] = field(default_factory=list)
     num_cancelled: int = 0
 
+    @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
         self.requests.append(request)
         try:
             for event in self.events:
-                await asyncio.sleep(0)
+                await asyncio.sleep(event if isinstance(event, float) else 0)
+                if isinstance(event, float):
+                    continue
                 if isinstance(event, Exception):
                     raise event
                 yield event
@@ -341,3 +349,17 @@ class ScriptedDecoder:
 
     async def check_health(self) -> None:
         pass
+
+    async def chain_stats(self) -> tuple[DecoderStats, EncoderStats]:
+        return DecoderStats(2, EngineStats(2, 1, 400, 100, 320, 3)), EncoderStats(4, 1, 10, 35, 7)
+
+
+class FakeServeSide(ServeSide):
+    """A gateway that listens on loopback, in an application with one renderer too few."""
+
+    def listening_host(self) -> str:
+        return "127.0.0.1"
+
+    def replicas(self) -> dict[str, dict[str, int]]:
+        one = {"RUNNING": 1}
+        return {"Gateway": one, "Decoder": one, "Encoder": one, "Renderer": {"RUNNING": 2, "STARTING": 1}}

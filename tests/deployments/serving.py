@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,16 +18,34 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.app import AppArgs, Loaders, RendererArgs, bind_chain
-from deployments.decoder import DecoderStats, LoadedDecoder
+from deployments.decoder import LoadedDecoder
 from deployments.encoder import LoadedEncoder
-from deployments.protocol import StageReport
+from deployments.entrance import OverloadConfig
+from deployments.protocol import DecoderStats, StageReport
 from deployments.renderer import LoadedRenderer
 from glyph_core.config import EngineConfig, LimitConfig, ModelConfig
 from glyph_core.model.token_counter import TokenCount
 from tests.deployments.fakes import FakeEngine, FakeRenderer, FakeVisionEncoder, mini_reader
 
 MAX_MODEL_LEN = 16384
+MAX_OPEN = 4  # requests that the application of fixed cost lets in at once
 FAKE_ANSWER = "This answer of the fixed-cost decoder takes its time, so that there is a middle to break it in."
+
+
+@dataclass(frozen=True)
+class ServeInstance:
+    url: str
+    metrics_url: str
+    logs: Path  # a folder
+
+    def metrics(self) -> str:
+        """In Prometheus' text format, of everything that Ray runs here."""
+        return httpx.get(self.metrics_url, timeout=10, trust_env=False).text
+
+    def log_lines(self, app: str, stage: str) -> list[dict[str, Any]]:
+        """Of all replicas of a stage that there were; each line must be JSON."""
+        paths = sorted(self.logs.glob(f"replica_{app}_{stage}_*.log"))
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,12 @@ def tiny_args(folder: Path) -> AppArgs:
 
 def fake_chain(folder: Path) -> serve.Application:
     """Renderers that take 10 ms a page of full size, 1 MB of features a page, 20 ms a token."""
-    args = AppArgs(model=ModelConfig(model=str(folder)), renderers=RendererArgs(min_replicas=2, max_replicas=2))
+    args = AppArgs(
+        model=ModelConfig(model=str(folder)),
+        renderers=RendererArgs(min_replicas=2, max_replicas=2),
+        overload=OverloadConfig(max_open_requests=MAX_OPEN),
+        log_level="DEBUG",
+    )
     return bind_chain(args, Loaders(_load_fake_renderer, _load_fake_encoder, _load_fake_decoder))
 
 

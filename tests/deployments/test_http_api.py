@@ -15,11 +15,13 @@ import httpx
 import pytest
 
 from deployments import gateway as gateway_module
+from deployments.access import AccessConfig
+from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from glyph_core.config import LimitConfig, PipelineConfig
 from glyph_core.errors import EmptyDocumentError, OverloadedError, StageError
 from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
-from tests.deployments.fakes import LocalHandle, ScriptedDecoder, Stored
+from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder, Stored
 
 ANSWER = Answer(
     text="42 days",
@@ -40,9 +42,21 @@ Test = Callable[[httpx.AsyncClient, ScriptedDecoder], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(
-    decoder: ScriptedDecoder, limits: LimitConfig | None = None, *, warm_up: bool = True
+    decoder: ScriptedDecoder,
+    limits: LimitConfig | None = None,
+    *,
+    access: AccessConfig | None = None,
+    overload: OverloadConfig | None = None,
+    warm_up: bool = True,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    gateway = Gateway(LocalHandle(decoder), PipelineConfig(limits=limits or LimitConfig()), put=Stored)
+    gateway = Gateway(
+        LocalHandle(decoder),
+        PipelineConfig(limits=limits or LimitConfig()),
+        access or AccessConfig(),
+        overload or OverloadConfig(),
+        serve_side=FakeServeSide(),
+        put=Stored,
+    )
     api = gateway.__serve_build_asgi_app__()
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     async with gateway.lifespan(api), httpx.AsyncClient(transport=transport, base_url="http://glyph") as client:
@@ -256,7 +270,9 @@ def test_nothing_is_ready_before_the_chain_has_answered(monkeypatch: pytest.Monk
             assert health.status_code == 503
             assert health.json()["status"] == "starting"
             assert "the encoder died" in health.json()["message"]
-            assert_error(await client.post("/v1/chat/completions", json=QUESTION), 503, "not_ready")
+            refused = await client.post("/v1/chat/completions", json=QUESTION)
+            assert_error(refused, 503, "not_ready")
+            assert refused.headers["Retry-After"] == "5"
             decoder.events = [ANSWER]
             await asyncio.sleep(0.05)
             assert (await client.get("/healthz")).status_code == 200

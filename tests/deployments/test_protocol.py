@@ -12,10 +12,9 @@ from ray import cloudpickle
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
-from deployments.decoder import DecoderStats
 from deployments.faults import as_glyph_error, is_replica_death
 from deployments.packing import pack, unpack
-from deployments.protocol import RenderedPage, StageReport
+from deployments.protocol import DecoderStats, EncoderStats, RenderedPage, StageReport
 from deployments.renderer import RendererStats
 from glyph_core.engine.engine import EngineStats
 from glyph_core.errors import GlyphError, OverloadedError, StageError
@@ -35,7 +34,8 @@ def tree(error: type[GlyphError] = GlyphError) -> Iterator[type[GlyphError]]:
 @pytest.mark.parametrize(
     "value",
     [stored(b"text"), request_about(3), range_of(3), StageReport("decoder", "cpu", {"torch": "2"}), RendererStats(3),
-     DecoderStats(1, EngineStats(1, 2, 3, 4, 5, 6)), ANSWER, Progress(1, 2, 3, 4), TextDelta("a", True)],
+     DecoderStats(1, EngineStats(1, 2, 3, 4, 5, 6)), EncoderStats(1, 2, 3, 4, 5), ANSWER,
+     Progress(1, 2, 3, 4), TextDelta("a", True)],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_pickle_round_trip(value: object) -> None:

@@ -1,0 +1,107 @@
+"""``glyph status``: the live picture of an endpoint, for a person at a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from deployments.client import endpoint_client, raise_for_error, root_of
+from deployments.openai_answers import Json
+from deployments.status import STAGES
+from glyph_core.errors import StageError
+
+BAR_CHARS = 24
+STATUS_TIMEOUT_S = 15.0
+
+
+def fetch_status(url: str) -> Json:
+    """Raises the endpoint's own error, and StageError where it is out of reach."""
+    try:
+        with endpoint_client(root_of(url)) as client:
+            response = client.get("/status", timeout=STATUS_TIMEOUT_S)
+            raise_for_error(response)
+            picture: Json = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise StageError(f"no answer from {root_of(url)}: {error}; is `glyph serve` running there?") from error
+    return picture
+
+
+def as_text(picture: Json, url: str) -> str:
+    doing = _doing(picture)
+    lines = [
+        f"{picture['model']} at {root_of(url)} is {picture['status']}, up {_duration(picture['uptime_s'])}",
+        "",
+        f"{'stage':<9} {'replicas':<22} doing",
+        *(f"{stage:<9} {_replicas(picture['stages'][stage]['replicas']):<22} {doing[stage]}" for stage in STAGES),
+        "",
+        f"KV blocks {_kv_blocks(picture['decoder'])}",
+        "",
+        *_last_minute(picture["last_minute"]),
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _doing(picture: Json) -> dict[str, str]:
+    requests, decoder, encoder = picture["requests"], picture["decoder"], picture["encoder"]
+    batch = encoder["mean_batch_pages"]
+    return {
+        "gateway": f"{requests['open']} of {requests['max_open']} requests open",
+        "decoder": f"{decoder['sequences_running']} running, {decoder['sequences_waiting']} waiting, "
+        f"{decoder['preemptions']} preempted so far",
+        "encoder": f"{encoder['ranges_open']} ranges, {_count(encoder['pages_waiting'], 'page')} waiting"
+        + (f", {batch:.1f} pages a batch" if batch else ""),
+        "renderer": f"{encoder['pages_encoded']:,} pages so far, {encoder['pages_kept']:,} spared",
+    }
+
+
+def _replicas(states: Mapping[str, int]) -> str:
+    """``2``, or ``1, 1 starting`` where not all of them run."""
+    others = [f"{count} {state.lower()}" for state, count in sorted(states.items()) if state != "RUNNING" and count]
+    return ", ".join([str(states.get("RUNNING", 0)), *others])
+
+
+def _kv_blocks(decoder: Mapping[str, int]) -> str:
+    total, used, cached = decoder["kv_blocks_total"], decoder["kv_blocks_used"], decoder["kv_blocks_cached"]
+    filled = round(BAR_CHARS * used / total)
+    kept = max(0, min(BAR_CHARS - filled, round(BAR_CHARS * (cached - used) / total)))
+    bar = "█" * filled + "▒" * kept + "░" * (BAR_CHARS - filled - kept)
+    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, {100 * cached / total:.0f} % cached"
+
+
+def _last_minute(last: Json) -> list[str]:
+    span = "last minute" if last["window_s"] >= 60 else f"last {last['window_s']:.0f} s"
+    counts = ", ".join(f"{last[outcome]} {outcome}" for outcome in ("answered", "refused", "failed", "left"))
+    lines = [
+        f"{span}: {counts}",
+        f"  {last['requests_per_s']:g} requests/s, {last['pages_per_s']:g} pages/s, "
+        f"{last['completion_tokens_per_s']:g} tokens/s out",
+    ]
+    if last["prompt_tokens_per_s"]:
+        hits = 100 * last["cached_tokens_per_s"] / last["prompt_tokens_per_s"]
+        lines.append(f"  {last['prompt_tokens_per_s']:g} prompt tokens/s, {hits:.0f} % from the prefix cache")
+    named = (("first token", "ttft_ms"), ("a token", "tpot_ms"), ("whole answer", "e2e_ms"))
+    spans = [f"{name} {_percentiles(last[key])}" for name, key in named if last[key]]
+    return [*lines, *(["  median / 95 %: " + ", ".join(spans)] if spans else [])]
+
+
+def _percentiles(ms: Mapping[str, float]) -> str:
+    return f"{_ms(ms['p50'])} / {_ms(ms['p95'])}"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms:.0f} ms"
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count} {name}" + ("" if count == 1 else "s")
+
+
+def _duration(seconds: float) -> str:
+    minutes, _ = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts: list[tuple[int, Any]] = [(days, "d"), (hours, "h"), (minutes, "min")]
+    shown = [f"{count} {unit}" for count, unit in parts if count][:2]
+    return " ".join(shown) or f"{seconds:.0f} s"

@@ -1,0 +1,53 @@
+"""The way from a command to an endpoint: address, key, proxies, and the endpoint's errors as our own."""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+
+from deployments.access import LOOPBACK_HOSTS
+from deployments.openai_answers import Json
+from glyph_core.errors import GlyphError, StageError
+
+CONNECT_TIMEOUT_S = 10.0  # an answer itself may take as long as it takes
+KEY_VARIABLE = "GLYPH_API_KEY"  # no option: that would show the key to every user of the machine
+
+
+def root_of(url: str) -> str:
+    """An endpoint's root, where it was given with or without /v1."""
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def endpoint_client(base_url: str) -> httpx.Client:
+    through_proxy = httpx.URL(base_url).host not in LOOPBACK_HOSTS  # no proxy reaches our own machine
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    key = os.environ.get(KEY_VARIABLE)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(base_url=base_url, timeout=timeout, trust_env=through_proxy, headers=headers)
+
+
+def raise_for_error(response: httpx.Response) -> None:
+    """Raises the endpoint's own error, and StageError where it is none of ours."""
+    if response.is_success:
+        return
+    response.read()
+    try:
+        error = error_of(response.json()["error"])
+    except (ValueError, KeyError, TypeError) as cause:
+        raise StageError(
+            f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
+        ) from cause
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise type(error)(f"{error.message} ({KEY_VARIABLE} holds the key that this command sends)")
+    raise error
+
+
+def error_of(error: Json) -> GlyphError:
+    """The error of our tree that an endpoint's error object stands for."""
+    return _class_of(str(error.get("code")))(str(error["message"]), param=error.get("param"))
+
+
+def _class_of(code: str, root: type[GlyphError] = GlyphError) -> type[GlyphError]:
+    found = [_class_of(code, child) for child in root.__subclasses__()]
+    return next((error for error in found if error.code == code), root)

@@ -1,0 +1,56 @@
+"""The live picture of the service, as /status gives it and ``glyph status`` shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from deployments.openai_answers import Json
+from deployments.protocol import DecoderStats, EncoderStats, StageReport
+
+if TYPE_CHECKING:
+    from deployments.entrance import Entrance
+    from deployments.recent import LastMinute
+
+STAGES = ("gateway", "decoder", "encoder", "renderer")
+
+
+def status_json(
+    model: str,
+    not_ready: str | None,
+    entrance: Entrance,
+    recent: LastMinute,
+    reports: Sequence[StageReport],
+    replicas: Mapping[str, Mapping[str, int]],
+    decoder: DecoderStats,
+    encoder: EncoderStats,
+) -> Json:
+    devices = {report.stage: report.device for report in reports}
+    engine = decoder.engine
+    return {
+        "status": "starting" if not_ready else "ready",
+        "model": model,
+        "uptime_s": round(recent.uptime_s, 1),
+        "stages": {
+            stage: {"device": devices.get(stage), "replicas": dict(replicas.get(stage.capitalize(), {}))}
+            for stage in STAGES
+        },
+        "requests": {"open": entrance.num_open, "max_open": entrance.max_open},
+        "last_minute": recent.as_json(),
+        "decoder": {
+            "requests": decoder.num_requests,
+            "sequences_running": engine.num_running,
+            "sequences_waiting": engine.num_waiting,
+            "kv_blocks_used": engine.num_blocks - engine.num_free_blocks,
+            "kv_blocks_cached": engine.num_cached_blocks,
+            "kv_blocks_total": engine.num_blocks,
+            "preemptions": engine.num_preemptions,
+        },
+        "encoder": {
+            "ranges_open": encoder.num_ranges_open,
+            "pages_waiting": encoder.num_pages_waiting,
+            "pages_encoded": encoder.num_pages,
+            "pages_kept": encoder.num_pages_kept,
+            "mean_batch_pages": round(encoder.num_pages / encoder.num_batches, 2) if encoder.num_batches else None,
+        },
+    }
