@@ -9,13 +9,15 @@ from glyph_core.documents import isolation
 from glyph_core.documents.blocks import Document, FigureBlock, TextBlock
 from glyph_core.documents.image import read_image
 from glyph_core.documents.pdf.reader import Mode, read_pdf
-from glyph_core.documents.sniff import IMAGE_TYPES, is_html, media_type_of
+from glyph_core.documents.sniff import DOCX_TYPE, IMAGE_TYPES, is_html, media_type_of
 from glyph_core.documents.text import decode_text
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
 from glyph_core.types import DocumentSource
 
+_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")  # a stream of an OLE file around an Office document
+_DOCX = "glyph_core.documents.docx.reader:read_docx"
 _HTML = "glyph_core.documents.html.reader:read_html"
-READABLE = "plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark, Markdown, PNG and JPEG"
+READABLE = "text, Markdown, HTML, PDF, DOCX, PNG, JPEG or TIFF"
 
 
 def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> Document:
@@ -41,6 +43,11 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
         return Document(source.name, source.digest, media_type, (picture,))
     if media_type == "application/pdf":
         return read_pdf(source, limits, mode)
+    if media_type == DOCX_TYPE:
+        (document,) = isolation.stream(_DOCX, source, limits.max_image_pixels, limits=limits)
+        return cast(Document, document)
+    if media_type is not None and _ENCRYPTED_PACKAGE in source.content:
+        raise UnsupportedDocumentError(f"document {source.name!r} is protected by a password; save it without one")
     if media_type is not None:
         raise UnsupportedDocumentError(
             f"document {source.name!r} is of type {media_type}, which cannot be read; send {READABLE}"

@@ -43,8 +43,9 @@ _FRAGMENT_BEGINS = re.compile(
 )
 _MARKDOWN_LINE = re.compile(rb"^(?:#{1,6} |```|[-*+] |\d+\. )", re.MULTILINE)
 _OFFICE = "application/vnd.openxmlformats-officedocument."
+DOCX_TYPE = _OFFICE + "wordprocessingml.document"
 _ZIP_MEMBERS = (  # the folder that only this kind of package has, and its media type
-    ("word/", _OFFICE + "wordprocessingml.document"),
+    ("word/", DOCX_TYPE),
     ("xl/", _OFFICE + "spreadsheetml.sheet"),
     ("ppt/", _OFFICE + "presentationml.presentation"),
     ("META-INF/container.xml", "application/epub+zip"),

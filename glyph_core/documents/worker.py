@@ -5,6 +5,7 @@ The other end is :mod:`glyph_core.documents.isolation`.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
 import resource
@@ -42,6 +43,7 @@ def work(descriptor: int) -> None:
     connection = socket.socket(fileno=descriptor)
     sources: OrderedDict[str, DocumentSource] = OrderedDict()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    gc.disable()  # trees are built and thrown away whole: the collector would look through them again and again
     with suppress(EOFError, ConnectionError):
         send(connection, ("ready", None))
         while True:
@@ -54,6 +56,7 @@ def work(descriptor: int) -> None:
             while len(sources) > _MAX_SOURCES:
                 sources.popitem(last=False)
             _run(connection, call, sources[call.digest])
+            gc.collect()
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
             is_large = psutil.Process().memory_info().rss > _MAX_KEPT_BYTES
             send(connection, ("last" if is_large else "end", None))
