@@ -49,6 +49,29 @@ def test_presets_draw_different_pages() -> None:
     assert len({chosen.digest for chosen in PRESETS.values()}) == len(PRESETS)
 
 
+def test_official_presets_scale_with_the_resolution() -> None:
+    """zai-org/Glyph renders 595×842 pt with a font of 9 pt on lines of 10 pt, at 72, 96 or 120 dpi."""
+    for name in ("glyph-en", "glyph-zh"):
+        at_72, at_96, at_120 = (preset(name, dpi=dpi) for dpi in (72, 96, 120))
+        assert at_72 == preset(name)
+        assert (at_96.page_width_px, at_96.page_height_px, at_96.font_size_px, at_96.margin_px) == (793, 1123, 12, 13)
+        assert (at_120.page_width_px, at_120.page_height_px, at_120.font_size_px) == (992, 1403, 15)
+        assert at_96.line_height_px == pytest.approx(40 / 3)
+        assert (at_72.page_height_px, at_72.line_height_px) == (842, 10)
+
+
+@pytest.mark.parametrize("spacing", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("size", [12, 14, 16])
+def test_readable_comes_in_sizes_and_spacings(size: int, spacing: float) -> None:
+    chosen = preset("readable", font_size_px=size, line_spacing=spacing)
+    assert (chosen.page_width_px, chosen.font_size_px, chosen.line_height_px) == (1024, size, size * spacing)
+
+
+def test_a_preset_that_is_made_unreadable_is_refused() -> None:
+    with pytest.raises(RenderConfigError, match="em under 6 px"):
+        preset("glyph-en", dpi=36)
+
+
 def test_unknown_preset_names_those_that_exist() -> None:
     with pytest.raises(RenderConfigError, match=r"'tiny'.*mini.*glyph-en"):
         preset("tiny")
@@ -63,6 +86,9 @@ def test_unknown_preset_names_those_that_exist() -> None:
         ({"page_width_px": 470}, "snap_px"),
         ({"page_height_px": 870}, "snap_px"),
         ({"min_width_px": 504}, "snap_px"),  # wider than the page
+        ({"line_height_px": 9.5}, "line_height_px"),  # lines over one another
+        ({"cell_width_px": 5}, "cell_width_px"),  # narrower than what is to stand in it
+        ({"page_width_px": 2240, "page_height_px": 2240}, "page_height_px"),  # more than a model takes
     ],
 )
 def test_a_page_that_nobody_could_read_is_refused(fields: dict[str, float], param: str) -> None:
@@ -76,6 +102,8 @@ def test_render_digest_follows_every_field() -> None:
     changed: dict[str, object] = {
         "font": "sans", "font_size_px": 12, "cell_width_px": 8, "line_height_px": 16, "page_width_px": 504,
         "page_height_px": 896, "margin_px": 28, "snap_px": 14, "min_width_px": 252, "tab_columns": 8, "inverted": True,
+        "dpi": 72, "mode": "native", "block_gap": 0.5, "styled": True, "tables": "ruled", "formulas": "set",
+        "highlight": True, "newline_marks": True,
     }  # fmt: skip
     assert set(changed) == set(RenderConfig.model_fields)
     digests = {RenderConfig.model_validate({name: value}).digest for name, value in changed.items()}

@@ -1,8 +1,9 @@
 """Every glyph that was ever needed, rasterised once: the pictures that the compositor copies to pages.
 
+A character has a glyph for each style that it was met in; a glyph that shaping made stands for no character alone.
 Three tables, all only appended to:
 
-- ``glyphs`` (num_glyphs,) of GLYPH: what the layout measures; one for each character, the first three are fixed
+- ``glyphs`` (num_glyphs,) of GLYPH: what the layout measures; the first four are fixed
 - ``cells`` (num_cells,) of CELL: a glyph at one subpixel phase; a glyph without ink has none
 - ``ink`` (num_bytes,) uint8: coverage of each cell in columns of 16 bytes, ``(num_columns, num_rows, 16)``
 """
@@ -15,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from glyph_core.config import RenderConfig
-from glyph_core.rendering.characters import ZERO_WIDTH_SPACE, BreakClass, break_class, is_wide
+from glyph_core.rendering.characters import ZERO_WIDTH_SPACE, BreakClass, break_class, is_wide, needs_shaping
 from glyph_core.rendering.fonts import NUM_PHASES, UNITS, Bitmap, FontStack, GlyphRef
 from glyph_core.rendering.jit import kernel
+from glyph_core.rendering.styles import Look, Style, look_of
 
 GLYPH = np.dtype(
     [
@@ -42,7 +44,7 @@ CELL = np.dtype(
 )
 LANES = 16  # bytes of a column: what the compositor subtracts at once
 
-IGNORED, MISSING, MISSING_WIDE = range(3)  # the fixed glyphs
+IGNORED, MISSING, MISSING_WIDE, SHAPED = range(4)  # the fixed glyphs; SHAPED: its whole paragraph must be shaped
 _UNKNOWN = -1
 _NUM_CODEPOINTS = 0x110000
 
@@ -89,81 +91,120 @@ class _Table:
         return self._rows[: self._size]
 
 
+class ShapedGlyph(NamedTuple):
+    """A glyph as shaping placed it, in 1/64 px; ``character`` is the first that it stands for."""
+
+    ref: GlyphRef
+    advance: int
+    shift: tuple[int, int]  # to the right and up
+    character: str
+    break_class: BreakClass
+
+
 class GlyphAtlas:
-    """The glyphs of one font stack under one configuration. Thread-safe."""
+    """The glyphs of one configuration. Thread-safe."""
 
     def __init__(self, config: RenderConfig) -> None:
         self._config = config
-        self._fonts = FontStack(config.font, config.font_size_px)
+        self._looks = {style: look_of(style, config) for style in Style}
+        self._stacks = {look.font: FontStack(look.font, config.font_size_px) for look in self._looks.values()}
         self._lock = threading.Lock()
         self._glyphs, self._cells = _Table(GLYPH, 512), _Table(CELL, 2048)
         self._ink = _Table(np.dtype(np.uint8), 1 << 18)
-        self._refs: list[GlyphRef | None] = []  # what each glyph is drawn from; None: nothing
-        self._glyph_of = np.full(_NUM_CODEPOINTS, _UNKNOWN, dtype=np.int32)
-        self.baseline_px = self._fonts.baseline_px(config.line_height_px)
-        self._append(None, 0, BreakClass.IGNORED, [])
-        self._append_drawn(self._fonts.replacement, BreakClass.LETTER, wide=False)
-        self._append_drawn(self._fonts.replacement, BreakClass.IDEOGRAPH, wide=True)
+        self._shown: list[int] = []  # the codepoint that each glyph shows; 0: nothing
+        self._glyph_of: dict[Look, np.ndarray] = {}  # codepoint → glyph
+        self._shaped: dict[tuple[ShapedGlyph, Look], int] = {}
+        body = self._looks[Style.BODY]
+        stack = self._stacks[body.font]
+        self.baseline_px = stack.baseline_px(int(config.line_height_px))
+        self._append(0, 0, BreakClass.IGNORED, [])
+        self._append_drawn(stack.replacement, BreakClass.LETTER, body, wide=False)
+        self._append_drawn(stack.replacement, BreakClass.IDEOGRAPH, body, wide=True)
+        self._append(0, 0, BreakClass.LETTER, [])
 
     @property
     def tables(self) -> AtlasTables:
         with self._lock:
             return AtlasTables(self._glyphs.view, self._cells.view, self._ink.view)
 
-    def glyphs_of(self, codepoints: np.ndarray) -> np.ndarray:
+    def glyphs_of(self, codepoints: np.ndarray, style: Style = Style.BODY) -> np.ndarray:
         """codepoints (n,) uint32 → indices into ``glyphs`` (n,) int32; new characters are rasterised."""
-        found = np.empty(len(codepoints), dtype=np.int32)
-        if _look_up(codepoints, self._glyph_of, found):
+        look = self._looks[style]
+        if look not in self._glyph_of:
+            with self._lock:
+                self._glyph_of.setdefault(look, np.full(_NUM_CODEPOINTS, _UNKNOWN, dtype=np.int32))
+        found, glyph_of = np.empty(len(codepoints), dtype=np.int32), self._glyph_of[look]
+        if _look_up(codepoints, glyph_of, found):
             with self._lock:
                 for codepoint in np.unique(codepoints[found == _UNKNOWN]).tolist():
-                    if self._glyph_of[codepoint] == _UNKNOWN:  # no other thread came first
-                        self._glyph_of[codepoint] = self._add(chr(codepoint))
-            _look_up(codepoints, self._glyph_of, found)
+                    if glyph_of[codepoint] == _UNKNOWN:  # no other thread came first
+                        glyph_of[codepoint] = self._add(chr(codepoint), look)
+            _look_up(codepoints, glyph_of, found)
         return found
+
+    def shaped(self, glyph: ShapedGlyph, style: Style) -> int:
+        """The index of a glyph that shaping made; rasterised where it is new."""
+        look = self._looks[style]
+        key = glyph, look
+        with self._lock:
+            if key not in self._shaped:
+                x, y = glyph.shift
+                bitmaps = [
+                    self._rasterise(glyph.ref, look, (x + phase * UNITS // NUM_PHASES, y))
+                    for phase in range(NUM_PHASES)
+                ]
+                shown = self._stacks[look.font].codepoint(glyph.ref) or ord(glyph.character)
+                self._shaped[key] = self._append(shown, glyph.advance, glyph.break_class, bitmaps)
+            return self._shaped[key]
 
     def shown_by(self, glyphs: np.ndarray) -> np.ndarray:
         """glyphs (n,) → codepoints (n,) uint32 that the glyph ids stand for in the faces they are drawn from."""
-        used, where = np.unique(glyphs, return_inverse=True)
-        refs = [self._refs[glyph] for glyph in used.tolist()]
-        shown = [0 if ref is None else self._fonts.codepoint(ref) for ref in refs]
-        return np.array(shown, dtype=np.uint32)[where]
+        shown: np.ndarray = np.array(self._shown, dtype=np.uint32)[glyphs]
+        return shown
 
-    def _add(self, character: str) -> int:
-        kind = break_class(character)
+    def _add(self, character: str, look: Look) -> int:
+        kind, stack = break_class(character), self._stacks[look.font]
         if kind == BreakClass.IGNORED:
             return IGNORED
         if kind == BreakClass.NEWLINE or character == ZERO_WIDTH_SPACE:
-            return self._append(None, 0, kind, [])
+            return self._append(0, 0, kind, [])
         if kind == BreakClass.TAB:
-            space = self._config.cell_width_px * UNITS or self._fonts.advance(self._fonts.space)
-            return self._append(None, self._config.tab_columns * space, kind, [])
-        ref, wide = self._fonts.find(character), is_wide(character)
+            space = look.cell_px * UNITS or stack.advance(stack.space)
+            return self._append(0, self._config.tab_columns * space, kind, [])
+        ref, wide = stack.find(character), is_wide(character)
         if ref is None and kind == BreakClass.SPACE:
-            ref = self._fonts.space
+            ref = stack.space
         if ref is None:
             return MISSING_WIDE if wide else MISSING
-        return self._append_drawn(ref, kind, wide)
+        if needs_shaping(character):
+            return SHAPED
+        return self._append_drawn(ref, kind, look, wide)
 
-    def _append_drawn(self, ref: GlyphRef, kind: BreakClass, wide: bool) -> int:
+    def _append_drawn(self, ref: GlyphRef, kind: BreakClass, look: Look, wide: bool) -> int:
+        stack = self._stacks[look.font]
+        shown = stack.codepoint(ref)
         if kind == BreakClass.MARK:
             # centred on the pen, which compositor.place puts over the middle of the character before
-            bitmap = self._fonts.rasterise(ref)
-            return self._append(ref, 0, kind, [bitmap._replace(left=-(bitmap.coverage.shape[1] // 2))])
-        natural = self._fonts.advance(ref)
-        cell = self._config.cell_width_px * UNITS
+            bitmap = self._rasterise(ref, look)
+            return self._append(shown, 0, kind, [bitmap._replace(left=-(bitmap.coverage.shape[1] // 2))])
+        natural = stack.advance(ref) + (stack.bold_units if look.bold else 0)
+        cell = look.cell_px * UNITS
         if not cell:
-            num_phases = 1 if wide else NUM_PHASES
-            return self._append(ref, natural, kind, [self._fonts.rasterise(ref, phase) for phase in range(num_phases)])
+            shifts = [(phase * UNITS // NUM_PHASES, 0) for phase in range(1 if wide else NUM_PHASES)]
+            return self._append(shown, natural, kind, [self._rasterise(ref, look, shift) for shift in shifts])
         # A glyph much wider than its cells (a circled digit, an emoji) gets as many as it needs
         advance = cell * max(2 if wide else 1, -(-(natural - cell // 4) // cell))
-        bitmap = self._fonts.rasterise(ref)
+        bitmap = self._rasterise(ref, look)
         return self._append(
-            ref, advance, kind, [bitmap._replace(left=bitmap.left + round((advance - natural) / 2 / UNITS))]
+            shown, advance, kind, [bitmap._replace(left=bitmap.left + round((advance - natural) / 2 / UNITS))]
         )
 
-    def _append(self, ref: GlyphRef | None, advance: int, kind: BreakClass, bitmaps: list[Bitmap]) -> int:
+    def _rasterise(self, ref: GlyphRef, look: Look, shift: tuple[int, int] = (0, 0)) -> Bitmap:
+        return self._stacks[look.font].rasterise(ref, shift, bold=look.bold, slanted=look.slanted)
+
+    def _append(self, shown: int, advance: int, kind: BreakClass, bitmaps: list[Bitmap]) -> int:
         cells = [self._append_cell(bitmap) for bitmap in bitmaps if bitmap.coverage.size]
-        self._refs.append(ref)
+        self._shown.append(shown)
         row = (advance, cells[0] if cells else -1, len(cells), kind)
         return self._glyphs.append(np.array([row], dtype=GLYPH))
 

@@ -42,6 +42,16 @@ _NO_START = frozenset(
     ",.;:!?%…‥—–·‰°′″℃"
 )
 
+_SHAPED_RANGES = (
+    (0x0590, 0x109F),  # Hebrew, Arabic, Syriac, Thaana, N'Ko, Mandaic; Indic; Thai, Lao, Tibetan, Myanmar
+    (0x1700, 0x18AF),  # Philippine scripts, Khmer, Mongolian
+    (0x1900, 0x1CFF),  # Limbu to Vedic extensions, Buginese, Balinese, Batak, Lepcha
+    (0xA800, 0xA82F), (0xA840, 0xA95F), (0xA980, 0xA9FF), (0xAA00, 0xAAFF), (0xABC0, 0xABFF),  # Brahmic
+    (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC),  # presentation forms of Hebrew and Arabic
+    (0x10800, 0x10FFF), (0x1E800, 0x1EFFF),  # from right to left
+    (0x11000, 0x11FFF),  # Brahmic
+)  # fmt: skip
+
 
 def is_ignored(character: str) -> bool:
     """Whether ``character`` has no shape by design (so that a font without it loses nothing)."""
@@ -55,6 +65,15 @@ def is_ignored(character: str) -> bool:
 def is_wide(character: str) -> bool:
     """Whether ``character`` takes two cells (Unicode East_Asian_Width W or F)."""
     return unicodedata.east_asian_width(character) in "WF"
+
+
+def needs_shaping(character: str) -> bool:
+    """Whether ``character`` changes its form, its place or its direction by its neighbours, so that it can't be drawn
+    alone: scripts from right to left, Indic scripts and their relatives, Thai."""
+    codepoint = ord(character)
+    if codepoint < _SHAPED_RANGES[0][0]:
+        return False
+    return any(start <= codepoint <= stop for start, stop in _SHAPED_RANGES)
 
 
 def break_class(character: str) -> BreakClass:

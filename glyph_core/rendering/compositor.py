@@ -72,7 +72,7 @@ def place(
     page_height_px: int,
     placed: np.ndarray,
 ) -> int:
-    """Places a page's ``segments`` of ``stream`` (n,) int32, indices into ``glyphs``; returns the number of glyphs placed.
+    """Places a page's ``segments`` of ``stream`` (n,) int32, indices into ``glyphs``; returns how many are placed.
 
     A cell that would reach over the page's edge (margins narrower than an overhang) is moved inside.
     """

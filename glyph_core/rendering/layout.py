@@ -82,3 +82,26 @@ def _break_lines(
         i += 1
     bounds[num_lines, 0], bounds[num_lines, 1] = start, i
     return num_visible_lines, max(right, visible_x)
+
+
+def longest_word(text: np.ndarray, glyphs: np.ndarray) -> int:
+    """The narrowest width in 1/64 px at which no word of ``text`` (n,) int32 is cut."""
+    return int(_longest_word(text, glyphs, BREAK_TABLE))
+
+
+@kernel
+def _longest_word(text: np.ndarray, glyphs: np.ndarray, break_table: np.ndarray) -> int:
+    longest = width = 0
+    before = _NEWLINE
+    for i in range(len(text)):
+        kind = glyphs[text[i]].break_class
+        if kind in (_NEWLINE, _SPACE, _TAB):
+            width = 0
+            before = kind
+        elif kind > _TAB:
+            if before > _NEWLINE and break_table[before, kind]:
+                width = 0
+            width += glyphs[text[i]].advance
+            longest = max(longest, width)
+            before = kind
+    return longest

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from glyph_core.config import LimitConfig, RenderConfig
-from glyph_core.documents.blocks import Document, FigureBlock
+from glyph_core.documents.blocks import Document
 from glyph_core.documents.parse import parse
+from glyph_core.documents.rasterise import rasterise
 from glyph_core.documents.scripts import ScriptCounts, count_scripts
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
-from glyph_core.rendering.images import ImagePages
-from glyph_core.rendering.placed import PlacedGlyphs
-from glyph_core.rendering.text import TextPages
-from glyph_core.types import DocumentPlan, DocumentSource, Page, PagePlan
+from glyph_core.rendering.placed import PlacedGlyphs, Span
+from glyph_core.rendering.sections import Pages, lay_out_document
+from glyph_core.types import DocumentPlan, DocumentSource, Page, PageError, PagePlan
 
 _DEFAULT_LIMITS = LimitConfig()
 
 
-class Pages(Protocol):
-    """A document laid out: what its pages are before they are drawn."""
-
-    @property
-    def sizes(self) -> tuple[tuple[int, int], ...]: ...  # (width, height) px of each page
-    @property
-    def num_chars(self) -> int: ...
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-    def draw(self, page_index: int) -> np.ndarray: ...
-    def placed(self, page_index: int) -> PlacedGlyphs: ...
-
-
-LaidOut = tuple[str, Pages, ScriptCounts]  # media type, pages, and the text's letters by script
+class LaidOut(NamedTuple):
+    document: Document
+    pages: Pages
+    scripts: ScriptCounts  # the text's letters by script
 
 
 class PageRenderer:
@@ -58,41 +49,54 @@ class PageRenderer:
     def plan(self, source: DocumentSource) -> DocumentPlan:
         """What the pages of ``source`` will be. Raises the errors of :func:`~glyph_core.documents.parse.parse` and
         DocumentTooLargeError if there are more than ``limits.max_pages``."""
-        media_type, pages, scripts = self._layout(source)
+        document, pages, scripts = self._layout(source)
         return DocumentPlan(
             document_digest=source.digest,
             name=source.name,
-            media_type=media_type,
+            media_type=document.media_type,
             pages=tuple(self._page_plan(source, index, size) for index, size in enumerate(pages.sizes)),
-            num_text_chars=pages.num_chars,
-            warnings=pages.warnings,
+            num_text_chars=len(document.text),
+            warnings=(*document.warnings, *pages.warnings),
+            page_errors=document.page_errors,
             scripts=scripts,
-            num_picture_pages=len(pages.sizes) if isinstance(pages, ImagePages) else 0,
+            num_picture_pages=pages.num_picture_pages,
         )
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
-        """Pages ``[start, stop)``, each in memory of its own. Raises InvalidRequestError if they don't exist."""
-        _, pages, _ = self._layout(source)
+        """Pages ``[start, stop)``, each in memory of its own; one that could not be drawn says so. Raises
+        InvalidRequestError if they don't exist."""
+        pages = self._layout(source).pages
         sizes = pages.sizes
         if not 0 <= start <= stop <= len(sizes):
             raise InvalidRequestError(
                 f"no pages [{start}, {stop}) in document {source.name!r}, which has {len(sizes)}", param="start"
             )
-        return [Page(self._page_plan(source, index, sizes[index]), pages.draw(index)) for index in range(start, stop)]
+        return [
+            Page(self._page_plan(source, index, sizes[index]), drawn.pixels, drawn.error)
+            for index, drawn in enumerate(pages.draw(start, stop), start)
+        ]
 
     def text(self, source: DocumentSource) -> str:
         """The document's text, whose tokens its pages stand for; empty for pictures."""
-        return parse(source, self.limits).text
+        return self._layout(source).document.text
 
     def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
-        """What stands on a page, read back from the glyphs as placed. Raises InvalidRequestError if there is no such
-        page."""
-        _, pages, _ = self._layout(source)
+        """What stands on a page, read back from the glyphs as placed; nothing for a page that the file draws. Raises
+        InvalidRequestError if there is no such page."""
+        return self._pages_with(source, page_index).placed(page_index)
+
+    def spans(self, source: DocumentSource, page_index: int) -> list[Span]:
+        """Which characters of the text stand where on a page, line by line. Raises InvalidRequestError if there is no
+        such page."""
+        return self._pages_with(source, page_index).spans(page_index)
+
+    def _pages_with(self, source: DocumentSource, page_index: int) -> Pages:
+        pages = self._layout(source).pages
         if not 0 <= page_index < len(pages.sizes):
             raise InvalidRequestError(
                 f"no page {page_index} in document {source.name!r}, which has {len(pages.sizes)}", param="page_index"
             )
-        return pages.placed(page_index)
+        return pages
 
     def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
         return PagePlan(page_index, *size, self.config.page_digest(source.digest, page_index))
@@ -103,19 +107,19 @@ class PageRenderer:
                 self._layouts.move_to_end(source.digest)
                 return self._layouts[source.digest]
         # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
-        document = parse(source, self.limits)
-        laid_out = document.media_type, self._lay_out(document), count_scripts(document.text)
+        document = parse(source, self.limits, self.config.mode)
+        laid_out = LaidOut(document, self._lay_out(document, source), count_scripts(document.text))
         with self._lock:
             self._layouts[source.digest] = laid_out
             while len(self._layouts) > self._max_cached_layouts:
                 self._layouts.popitem(last=False)
         return laid_out
 
-    def _lay_out(self, document: Document) -> Pages:
-        first = document.blocks[0]
-        if isinstance(first, FigureBlock):
-            return ImagePages.lay_out(first.pixels, self.config)
-        pages = TextPages.lay_out(document.text, self.config, self._atlas)
+    def _lay_out(self, document: Document, source: DocumentSource) -> Pages:
+        def rasterised(pages: Sequence[int], dpi: float) -> Sequence[np.ndarray | PageError]:
+            return rasterise(source, pages, dpi, self.limits)
+
+        pages = lay_out_document(document, self.config, self._atlas, rasterised)
         num_pages = len(pages.sizes)
         if not num_pages:
             raise EmptyDocumentError(f"document {document.name!r} holds no visible character")

@@ -1,112 +1,140 @@
-"""Text as pages: characters → glyphs → lines → pages."""
+"""Pages of text, tables and pictures: laid out, drawn, and read back."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from glyph_core.config import RenderConfig
-from glyph_core.rendering.atlas import IGNORED, MISSING, MISSING_WIDE, GlyphAtlas
-from glyph_core.rendering.compositor import PLACED, SEGMENT, draw, place
-from glyph_core.rendering.fonts import REPLACEMENT, UNITS
-from glyph_core.rendering.layout import Lines, break_lines
-from glyph_core.rendering.placed import PlacedGlyphs
+from glyph_core.documents.blocks import FigureBlock, FormulaBlock, SourcePlace, TableBlock, TextBlock
+from glyph_core.rendering.atlas import GlyphAtlas
+from glyph_core.rendering.colours import PALETTE
+from glyph_core.rendering.compositor import PLACED, draw, place
+from glyph_core.rendering.filler import Filled
+from glyph_core.rendering.fonts import UNITS
+from glyph_core.rendering.glyph_stream import NOT_OF_THE_TEXT, GlyphStream
+from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 
-_NUM_EXAMPLES = 5  # characters without a glyph that a warning names
-_CR, _LF = 0x0D, 0x0A
+FlowBlock = TextBlock | TableBlock | FormulaBlock | FigureBlock  # what flows from page to page
+
 _WHITE = 255
+_RULE_SHADE = 96  # of 255: dark enough for a thin line to survive a resize, lighter than letters
 
 
 @dataclass(frozen=True)
 class TextPages:
-    """A text laid out. Pages may be drawn from several threads at once."""
+    """Pages laid out. They may be drawn from several threads at once."""
 
     config: RenderConfig
     atlas: GlyphAtlas = field(repr=False)
-    text: np.ndarray = field(repr=False)  # (num_chars,) int32, indices into the atlas's glyphs
-    segments: np.ndarray = field(repr=False)  # (num_segments,) of SEGMENT, page after page
-    first_segments: np.ndarray = field(repr=False)  # (num_pages + 1,): where each page's begin
-    sizes: tuple[tuple[int, int], ...] = field(repr=False)  # (width, height) px of each page
-    warnings: tuple[str, ...]
-
-    @classmethod
-    def lay_out(cls, characters: str, config: RenderConfig, atlas: GlyphAtlas) -> TextPages:
-        codepoints = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
-        text = atlas.glyphs_of(codepoints)
-        _join_line_ends(codepoints, text)
-        lines = break_lines(text, atlas.tables.glyphs, (config.page_width_px - 2 * config.margin_px) * UNITS)
-        lines_per_page = (config.page_height_px - 2 * config.margin_px) // config.line_height_px
-        segments = np.empty(len(lines), dtype=SEGMENT)
-        segments["start"], segments["stop"] = lines.bounds.T
-        segments["x"] = config.margin_px * UNITS
-        segments["top"] = config.margin_px + np.arange(len(lines)) % lines_per_page * config.line_height_px
-        first_segments = np.append(np.arange(0, len(lines), lines_per_page), len(lines))
-        sizes = _page_sizes(lines, lines_per_page, config)
-        return cls(config, atlas, text, segments, first_segments, sizes, _missing_warnings(codepoints, text))
+    stream: GlyphStream = field(repr=False)
+    filled: Filled = field(repr=False)
+    blocks: Sequence[FlowBlock] = field(repr=False)
+    starts: Sequence[int] = field(repr=False)  # offset of each block's text in the document's
+    warnings: tuple[str, ...] = ()
 
     @property
-    def num_chars(self) -> int:
-        return len(self.text)
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        return self.filled.sizes
 
-    def draw(self, page_index: int) -> np.ndarray:
-        """(height, width) uint8."""
-        width, height = self.sizes[page_index]
-        page = np.full((height, width), _WHITE, dtype=np.uint8)
-        placed = self.place(page_index)
+    @property
+    def num_picture_pages(self) -> int:
+        return 0
+
+    def draw(self, start: int, stop: int) -> list[DrawnPage]:
+        return [DrawnPage(self._draw(page_index)) for page_index in range(start, stop)]
+
+    def place(self, page_index: int) -> np.ndarray:
+        """Where the page's glyphs go, (n,) of PLACED, in the order of the stream: all glyphs that are drawn."""
+        first, last = self.filled.first_segments[page_index : page_index + 2]
+        segments = self.filled.segments[first:last]
+        placed = np.empty((segments["stop"] - segments["start"]).sum(), dtype=PLACED)
         tables = self.atlas.tables
-        draw(placed, tables.cells, tables.ink, page)
-        return np.subtract(_WHITE, page, out=page) if self.config.inverted else page
+        width, height = self.sizes[page_index]
+        count = place(self.stream.glyphs, segments, tables.glyphs, tables.cells, width, height, placed)
+        return placed[:count]
 
     def placed(self, page_index: int) -> PlacedGlyphs:
         placed = self.place(page_index)
+        if self.stream.offsets is not None:
+            placed = placed[np.argsort(self.stream.offsets[placed["index"]], kind="stable")]
         tables = self.atlas.tables
         drawn = tables.cells[placed["cell"]]
         left, top = placed["x"].astype(np.int32), placed["y"].astype(np.int32)
         ends = placed["pen"] + tables.glyphs[drawn["glyph"]]["advance"]
         return PlacedGlyphs(
             codepoints=self.atlas.shown_by(drawn["glyph"]),
-            offsets=placed["index"].copy(),
-            lines=placed["line"].copy(),
+            offsets=self.stream.offsets_of(placed["index"]),
+            lengths=self.stream.lengths_of(placed["index"]),
+            lines=placed["line"].astype(np.int32),
             pens=(np.stack([placed["pen"], ends], axis=1) / UNITS).astype(np.float32),
             boxes=np.stack([left, top, left + drawn["width"], top + drawn["num_rows"]], axis=1),
         )
 
-    def place(self, page_index: int) -> np.ndarray:
-        """Where the page's glyphs go, (n,) of PLACED, in the order of the text: all that is drawn."""
-        segments = self.segments[self.first_segments[page_index] : self.first_segments[page_index + 1]]
-        placed = np.empty((segments["stop"] - segments["start"]).sum(), dtype=PLACED)
+    def spans(self, page_index: int) -> list[Span]:
+        """A span for each line, and for each picture that shows some of the text."""
+        placed = self.placed(page_index)
+        spans = []
+        for line in np.unique(placed.lines).tolist():
+            of_line = np.flatnonzero((placed.lines == line) & (placed.offsets != NOT_OF_THE_TEXT))
+            if of_line.size:
+                boxes, starts = placed.boxes[of_line], placed.offsets[of_line]
+                stop = int((starts + placed.lengths[of_line]).max())
+                box = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+                spans.append(Span(int(starts.min()), stop, page_index, box, self._source_place(int(starts.min()))))
+        for picture in self.filled.pictures_of(page_index):
+            height, width = picture.pixels.shape[:2]
+            box = (picture.left, picture.top, picture.left + width, picture.top + height)
+            if picture.start < picture.stop:
+                spans.append(Span(picture.start, picture.stop, page_index, box, self._source_place(picture.start)))
+        return sorted(spans, key=lambda span: (span.box[1], span.start))
+
+    def _source_place(self, offset: int) -> SourcePlace | None:
+        """Where the block stands that holds the character at ``offset``."""
+        return self.blocks[bisect_right(self.starts, offset) - 1].place
+
+    def _draw(self, page_index: int) -> np.ndarray:
+        """(height, width) uint8, or (height, width, 3) where something on the page has a colour."""
+        placed = self.place(page_index)
+        colours = None if self.stream.colours is None else self.stream.colours[placed["index"]]
+        if colours is None or not colours.any():
+            page = self._draw_glyphs(placed, page_index)
+        else:
+            page = self._draw_coloured(placed, colours, page_index)
+        for rule in self.filled.rules_of(page_index):
+            page[rule.top : rule.top + rule.height, rule.left : rule.left + rule.width] = _RULE_SHADE
+        if self.config.inverted:
+            np.subtract(_WHITE, page, out=page)
+        for picture in self.filled.pictures_of(page_index):
+            page = _paste(page, picture.pixels, picture.left, picture.top)
+        return page
+
+    def _draw_glyphs(self, placed: np.ndarray, page_index: int) -> np.ndarray:
+        width, height = self.sizes[page_index]
+        page = np.full((height, width), _WHITE, dtype=np.uint8)
         tables = self.atlas.tables
-        return placed[: place(self.text, segments, tables.glyphs, tables.cells, *self.sizes[page_index], placed)]
+        draw(placed, tables.cells, tables.ink, page)
+        return page
+
+    def _draw_coloured(self, placed: np.ndarray, colours: np.ndarray, page_index: int) -> np.ndarray:
+        """A gray page for each colour in use, then all of them as ink on one sheet."""
+        width, height = self.sizes[page_index]
+        light = np.full((height, width, 3), _WHITE, dtype=np.int32)
+        for colour in np.unique(colours).tolist():
+            coverage = _WHITE - self._draw_glyphs(placed[colours == colour], page_index).astype(np.int32)
+            light -= coverage[:, :, None] * (_WHITE - PALETTE[colour].astype(np.int32)) // _WHITE
+        return np.maximum(light, 0).astype(np.uint8)
 
 
-def _page_sizes(lines: Lines, lines_per_page: int, config: RenderConfig) -> tuple[tuple[int, int], ...]:
-    """One width for all pages, to the longest line's end; full height for all but the last."""
-
-    def snap(length_px: int) -> int:
-        return -(-length_px // config.snap_px) * config.snap_px
-
-    right_px = -(-lines.right // UNITS)
-    width = min(max(snap(right_px + 2 * config.margin_px), config.min_width_px), config.page_width_px)
-    num_full, num_rest = divmod(len(lines), lines_per_page)
-    sizes = [(width, config.page_height_px)] * num_full
-    if num_rest:
-        sizes.append((width, snap(num_rest * config.line_height_px + 2 * config.margin_px)))
-    return tuple(sizes)
-
-
-def _join_line_ends(codepoints: np.ndarray, text: np.ndarray) -> None:
-    """CR LF ends one line, not two: the CR is ignored, in place."""
-    carriage_returns = np.flatnonzero(codepoints[:-1] == _CR)
-    text[carriage_returns[codepoints[carriage_returns + 1] == _LF]] = IGNORED
-
-
-def _missing_warnings(codepoints: np.ndarray, text: np.ndarray) -> tuple[str, ...]:
-    is_missing = (text == MISSING) | (text == MISSING_WIDE)
-    num_missing = int(np.count_nonzero(is_missing))
-    if not num_missing:
-        return ()
-    distinct = np.unique(codepoints[is_missing])
-    examples = ", ".join(f"U+{codepoint:04X}" for codepoint in distinct[:_NUM_EXAMPLES])
-    more = ", …" if len(distinct) > _NUM_EXAMPLES else ""
-    return (f"{num_missing} characters ({examples}{more}) have no glyph in our fonts and show as {REPLACEMENT}",)
+def _paste(page: np.ndarray, pixels: np.ndarray, left: int, top: int) -> np.ndarray:
+    """``page`` with a picture put on it; in colour from then on, where the picture is."""
+    if pixels.ndim == 3 and page.ndim == 2:
+        page = np.repeat(page[:, :, None], 3, axis=2)
+    elif pixels.ndim == 2 and page.ndim == 3:
+        pixels = pixels[:, :, None]
+    height, width = min(len(pixels), len(page) - top), min(pixels.shape[1], page.shape[1] - left)
+    page[top : top + height, left : left + width] = pixels[:height, :width]
+    return page

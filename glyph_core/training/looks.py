@@ -13,6 +13,7 @@ import numpy as np
 
 from glyph_core.config import PRESETS, RenderConfig
 from glyph_core.rendering.atlas import LANES, AtlasTables, GlyphAtlas
+from glyph_core.rendering.flow import lay_out_text
 from glyph_core.rendering.fonts import UNITS
 from glyph_core.rendering.text import TextPages
 from glyph_core.training.charset import CHARSET, CLASS_OF
@@ -86,7 +87,7 @@ class Typesetter:
 
     def lay_out(self, text: str, look: str, config: RenderConfig) -> list[LaidOutPage]:
         """``config`` is the look's own, but for the sizes of page and margin."""
-        pages = TextPages.lay_out(text, config, self.atlases[look])
+        pages = lay_out_text(text, config, self.atlases[look])
         codepoints = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
         return [self._place(pages, look, codepoints, index) for index in range(len(pages.sizes))]
 

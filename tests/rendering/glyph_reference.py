@@ -39,12 +39,12 @@ def picture(face: freetype.Face, character: str, phase: int = 0) -> tuple[np.nda
     return rows[:, : bitmap.width], face.glyph.bitmap_left, face.glyph.bitmap_top
 
 
-def baseline_px(face: freetype.Face, line_height_px: int) -> int:
+def baseline_px(face: freetype.Face, line_height_px: float) -> int:
     """Printable ASCII as a whole in the middle of the line."""
     pictures = [picture(face, chr(codepoint)) for codepoint in range(0x21, 0x7F)]
     above = max(top for _, _, top in pictures)
     below = max(len(coverage) - top for coverage, _, top in pictures)
-    return (line_height_px - above - below) // 2 + above
+    return (int(line_height_px) - above - below) // 2 + above
 
 
 def draw_slowly(placed: PlacedGlyphs, config: RenderConfig, size: tuple[int, int]) -> np.ndarray:
@@ -65,7 +65,7 @@ def draw_slowly(placed: PlacedGlyphs, config: RenderConfig, size: tuple[int, int
             quarters = int(np.floor(pen * 4 + 0.5))
             coverage, left, top = picture(face, character, quarters % 4)
             x = quarters // 4 + left
-        y = config.margin_px + int(line) * config.line_height_px + baseline - top
+        y = int(config.margin_px + int(line) * config.line_height_px) + baseline - top
         rows, columns = coverage.shape
         darkness[y : y + rows, x : x + columns] += coverage
     return (255 - np.minimum(darkness, 255)).astype(np.uint8)

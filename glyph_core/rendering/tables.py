@@ -1,0 +1,122 @@
+"""Tables: cells between rules, or columns of text; where the columns are too many for the page, a record a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from glyph_core.documents.blocks import TableBlock
+from glyph_core.rendering.filler import PageFiller
+from glyph_core.rendering.fonts import UNITS
+from glyph_core.rendering.glyph_stream import NOT_OF_THE_TEXT
+from glyph_core.rendering.grid import Grid, GridCell, column_widths
+from glyph_core.rendering.ruled import RULE_PX, RuledTable, padding_px
+from glyph_core.rendering.styles import Style
+from glyph_core.rendering.typeset import Reading, Typesetter
+
+_LEAST_COLUMN_EMS = 2  # a narrower column would cut nearly every word
+_SEPARATOR = " | "
+
+
+@dataclass(frozen=True)
+class TableSetter:
+    typesetter: Typesetter = field(repr=False)
+    filler: PageFiller = field(repr=False)
+
+    def add(self, table: TableBlock, offset: int) -> None:
+        grid = Grid.of(table, offset)
+        if not any(cell.text.strip() for cell in grid.cells):
+            return
+        is_set = self._add_ruled(grid) if self.typesetter.config.tables == "ruled" else self._add_columns(grid)
+        if not is_set:
+            self._add_records(grid)
+
+    def _add_ruled(self, grid: Grid) -> bool:
+        """Whether there is room for so many columns."""
+        config = self.typesetter.config
+        gap = (2 * padding_px(config) + RULE_PX) * UNITS
+        readings = [self.typesetter.read(cell.text, cell.offset, Style.CODE) for cell in grid.cells]
+        measured = [(cell, *reading.widths()) for cell, reading in zip(grid.cells, readings, strict=True)]
+        least = round(_LEAST_COLUMN_EMS * config.font_size_px * UNITS)
+        widths = column_widths(measured, grid.num_columns, self.filler.width - gap, least, gap)
+        if widths is None:
+            return False
+        widths = [-(-width // UNITS) for width in widths]  # whole px, for the rules
+        RuledTable(self.typesetter, self.filler, grid, readings, widths).add()
+        return True
+
+    def _add_columns(self, grid: Grid) -> bool:
+        """Whether all columns fit a line, one beside the other; then they are set, and ``|`` stands between them."""
+        readings = [self._one_line(cell) for cell in grid.cells]
+        widest = [reading.widths()[1] for reading in readings]
+        separator = self.typesetter.read(_SEPARATOR, None).set(self.filler.width)
+        gap = self.typesetter.read(f"{_SEPARATOR}.", None).widths()[1] - self.typesetter.read(".", None).widths()[1]
+        widths = column_widths(
+            [(cell, wide, wide) for cell, wide in zip(grid.cells, widest, strict=True)],
+            grid.num_columns, 1 << 30, 0, gap,
+        )  # fmt: skip
+        if widths is None or sum(widths) + gap * (grid.num_columns - 1) > self.filler.width:
+            return False
+        lefts = [sum(widths[:column]) + gap * column for column in range(grid.num_columns)]
+        line = self.typesetter.config.line_height_px
+        covered = grid.at()
+        start, stop = separator.bounds[0].tolist()
+        by_row = {
+            row: list(cells) for row, cells in groupby(zip(grid.cells, readings, strict=True), lambda c: c[0].row)
+        }
+        for row in range(grid.num_rows):
+            self.filler.need(line)
+            pieces = [
+                (start, stop, lefts[column] - gap, 0.0)
+                for column in range(1, grid.num_columns)
+                if covered.get((row, column)) is None or covered[row, column].column == column
+            ]
+            for cell, reading in by_row.get(row, []):
+                lines = reading.set(1 << 30)
+                pieces += [(first, last, lefts[cell.column], 0.0) for first, last in lines.bounds[:1].tolist()]
+            self.filler.add_segments(sorted(pieces, key=lambda piece: piece[2]))
+            self.filler.reach(lefts[-1] + widths[-1])
+            self.filler.advance(line)
+        return True
+
+    def _add_records(self, grid: Grid) -> None:
+        """``header: value``, a line each; rows are parted by a gap."""
+        config = self.typesetter.config
+        covered = grid.at()
+        header_row = grid.num_header_rows - 1 if grid.num_rows > grid.num_header_rows else -1
+        named: set[GridCell] = set()  # headers that were shown as part of the text; from then on they are repeated
+        for row in range(grid.num_rows):
+            if row == header_row:
+                continue
+            if not self.filler.is_at_top:
+                self.filler.skip(config.block_gap * config.line_height_px if row else 0)
+            for column in range(grid.num_columns):
+                header = covered.get((header_row, column)) if row > header_row else None
+                cell = covered.get((row, column))
+                is_begun = cell is not None and cell.column < column
+                if cell is not None and not is_begun and (cell.text.strip() or (header and header not in named)):
+                    self._add_field(header, cell, is_named=header in named, is_repeated=cell.row < row)
+                    named |= {header} if header else set()
+
+    def _add_field(self, header: GridCell | None, cell: GridCell, *, is_named: bool, is_repeated: bool) -> None:
+        label, offsets = "", np.zeros(0, dtype=np.int32)
+        if header is not None and header.text.strip():
+            label = _in_one_line(header.text) + ": "
+            offsets = np.full(len(label), NOT_OF_THE_TEXT, dtype=np.int32)
+            if not is_named:
+                offsets[:-2] = np.arange(header.offset, header.offset + len(header.text))
+        own = np.full(len(cell.text), NOT_OF_THE_TEXT, dtype=np.int32)
+        if not is_repeated:
+            own = np.arange(cell.offset, cell.offset + len(cell.text), dtype=np.int32)
+        reading = self.typesetter.read(label + _in_one_line(cell.text), np.concatenate([offsets, own]))
+        self.filler.add_lines(reading.set(self.filler.width))
+
+    def _one_line(self, cell: GridCell) -> Reading:
+        return self.typesetter.read(_in_one_line(cell.text), cell.offset)
+
+
+def _in_one_line(text: str) -> str:
+    """``text`` with every white space character as a space: offsets stay."""
+    return "".join(" " if character.isspace() else character for character in text)
