@@ -193,7 +193,15 @@ class EngineConfig(Config):
     max_num_batched_tokens: int = Field(2048, ge=1, description="tokens in one step; a long prefill is cut to this")
     max_model_len: int | None = Field(None, ge=1, description="prompt + answer; None: the model's own context")
     prefix_cache: bool = Field(True, description="keep finished blocks for prompts that begin alike")
-    attention: Literal["auto", "sdpa"] = Field("auto", description="attention backend")
+    attention: Literal["auto", "sdpa", "triton", "flash"] = Field(
+        "auto", description="attention backend; auto: triton on CUDA where it is installed, else sdpa"
+    )
+    prefill: Literal["auto", "sdpa", "varlen", "split"] = Field(
+        "auto", description="prefill of the triton backend; auto: varlen in half precision on CUDA, else sdpa"
+    )
+    shared_prefix: bool = Field(True, description="triton: read what running sequences share once for all of them")
+    cuda_graphs: bool = Field(True, description="on CUDA: record decode steps once for each batch size, then replay")
+    kv_dtype: Literal["auto", "fp8"] = Field("auto", description="of keys and values in the pool; auto: the model's")
 
     @model_validator(mode="after")
     def _step_holds_decode(self) -> Self:

@@ -16,7 +16,8 @@ from glyph_core.errors import StageError
 
 
 class BlockManager:
-    """Changes ``block_table`` and ``block_hashes`` of sequences; nobody else does."""
+    """Changes ``block_table`` and ``block_hashes`` of sequences; nobody else does. What it changes in a table's midst
+    it takes off ``num_mirrored_blocks``."""
 
     def __init__(self, num_blocks: int, block_size: int, *, prefix_cache: bool = True) -> None:
         self.num_blocks = num_blocks
@@ -72,6 +73,7 @@ class BlockManager:
             if index < len(table):
                 self._release(table[index])
                 table[index] = block
+                sequence.num_mirrored_blocks = min(sequence.num_mirrored_blocks, index)
             else:
                 table.append(block)
             index += 1
@@ -104,11 +106,13 @@ class BlockManager:
         for block in reversed(sequence.block_table):
             self._release(block)
         sequence.block_table.clear()
+        sequence.num_mirrored_blocks = 0
         sequence.num_computed_tokens = 0
 
     def give_up_last_block(self, sequence: Sequence) -> None:
         """Takes the last block from a waiting sequence, which holds cached blocks only."""
         self._release(sequence.block_table.pop())
+        sequence.num_mirrored_blocks = min(sequence.num_mirrored_blocks, len(sequence.block_table))
         sequence.num_computed_tokens = len(sequence.block_table) * self.block_size
 
     def check_integrity(self, sequences: Iterable[Sequence]) -> None:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 
 from glyph_core.config import EngineConfig, SamplingConfig
+from glyph_core.engine.attention.choice import AttentionChoice
 from glyph_core.engine.block_manager import BlockManager
 from glyph_core.engine.model_runner import ModelRunner
+from glyph_core.engine.replay import Replayer
 from glyph_core.engine.sampler import SampledToken, SamplerState
 from glyph_core.engine.scheduler import Chunk, Scheduler
 from glyph_core.engine.sequence import Sequence
@@ -49,14 +51,23 @@ class Engine:
     """Not thread-safe: one thread calls it."""
 
     def __init__(
-        self, model: TextModel, config: EngineConfig, eos_token_ids: Collection[int], max_model_len: int
+        self,
+        model: TextModel,
+        config: EngineConfig,
+        eos_token_ids: Collection[int],
+        max_model_len: int,
+        replayer: Replayer | None = None,
     ) -> None:
-        """``max_model_len`` is the model's own context; the configuration's limit and the pool's size lower it."""
+        """``max_model_len`` is the model's own context; the configuration's limit and the pool's size lower it.
+
+        ``replayer`` is how decode steps are repeated; None leaves that to the configuration.
+        """
         self._model = model
         self._eos_token_ids = frozenset(eos_token_ids)
-        self._runner = ModelRunner(model, config)
+        context = min(max_model_len, config.max_model_len or max_model_len)
+        self._runner = ModelRunner(model, config, context, replayer)
         num_blocks = self._runner.num_blocks
-        self.max_model_len = min(max_model_len, config.max_model_len or max_model_len, num_blocks * config.block_size)
+        self.max_model_len = min(context, num_blocks * config.block_size)
         self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache)
         self._scheduler = Scheduler(config, self._blocks)
         self._sequences: dict[str, Sequence] = {}
@@ -117,13 +128,14 @@ class Engine:
                 f"the features of page number {page_number} of request {request_id!r} have shape "
                 f"{tuple(features.shape)}, its prompt has room for {expected}; encoder and decoder disagree"
             )
-        sequence.features[page_number] = features
+        sequence.features[page_number] = self._runner.keep_features(features)
 
     def abort(self, request_id: str) -> None:
         """Ends a request and frees its blocks at once; one that has ended already is fine."""
         sequence = self._sequences.pop(request_id, None)
         if sequence is not None:
             self._scheduler.remove(sequence)
+            self._runner.forget(sequence)
 
     def step(self) -> list[TokenOutput]:
         """Computes what can be computed now; at most one token for each request."""
@@ -132,6 +144,11 @@ class Engine:
         sampled = self._runner.run(chunks) if chunks else []
         _charge_prefill(chunks, time.perf_counter() - started_at)
         return self._postprocess(chunks, sampled)
+
+    @property
+    def attention(self) -> AttentionChoice:
+        """The attention backend that runs, and why."""
+        return self._runner.attention
 
     @property
     def has_work(self) -> bool:

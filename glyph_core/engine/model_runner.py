@@ -1,52 +1,111 @@
 """One step's forward: the chunks of all sequences, laid end to end.
 
-Shapes: T tokens of all chunks, n chunks that end with their sequence's last token, H hidden size.
+The host hands over a step's inputs in one copy, queues its kernels, and waits for the device once: for the sampled
+tokens.
+
+Shapes: T tokens of all chunks, n chunks that end with their sequence's last token, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from glyph_core.config import EngineConfig
-from glyph_core.engine.attention import BACKENDS, AttentionBatch, KVCache
-from glyph_core.engine.sampler import SampledToken, sample
+from glyph_core.engine.attention.choice import choose_attention, make_backend
+from glyph_core.engine.attention.decode_plan import shared_prefixes
+from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup, StaticAttentionBackend
+from glyph_core.engine.block_tables import BlockTables
+from glyph_core.engine.decode_runner import DecodeRunner
+from glyph_core.engine.kv_cache import KVCache
+from glyph_core.engine.replay import GraphReplayer, Replayer
+from glyph_core.engine.sampler import SampledToken, greedy, sample
 from glyph_core.engine.scheduler import Chunk
+from glyph_core.engine.sequence import Sequence as EngineSequence
+from glyph_core.engine.step_inputs import POSITIONS, SLOTS, TOKEN_IDS, step_inputs
+from glyph_core.engine.transfer import to_device
 from glyph_core.errors import ConfigError
 from glyph_core.model.family import TextModel
 
 GIB = 1024**3
+MIN_SAVED_TOKENS = 256  # that a shared prefix saves reading: below, one more kernel costs more
 
 
 class ModelRunner:
     """Owns the KV cache's memory; the block manager says what lies where."""
 
-    def __init__(self, model: TextModel, config: EngineConfig) -> None:
+    def __init__(
+        self, model: TextModel, config: EngineConfig, max_model_len: int, replayer: Replayer | None = None
+    ) -> None:
+        """``replayer`` runs the steps in which all sequences decode; None: CUDA graphs where they can be."""
         self._model = model
         self._block_size = config.block_size
         self.num_blocks = config.num_blocks or _num_blocks_in(model, config)
-        self._attention = BACKENDS[config.attention](KVCache(model, self.num_blocks, config.block_size))
+        self.attention = choose_attention(config, model.device, model.dtype)
+        cache = KVCache(model, self.num_blocks, config.block_size, config.kv_dtype)
+        self._backend = make_backend(self.attention, cache, model.num_heads)
+        width = min(self.num_blocks, -(-max_model_len // config.block_size))
+        self._tables = BlockTables(config.max_num_seqs, width, model.device)
+        self._shares_prefix = config.shared_prefix and isinstance(self._backend, StaticAttentionBackend)
+        self._groups: tuple[object, tuple[PrefixGroup, ...]] = (None, ())  # of the sequences that decoded last
+        self._decoder: DecodeRunner | None = None
+        if replayer is None and model.device.type == "cuda" and model.is_static and config.cuda_graphs:
+            replayer = GraphReplayer()
+        if replayer is not None and isinstance(self._backend, StaticAttentionBackend):
+            rows = self._tables.device_rows
+            self._decoder = DecodeRunner(model, self._backend, rows, config.max_num_seqs, replayer)
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[SampledToken]:
-        """Computes ``chunks`` and draws a token for each that is sampled, in their order."""
-        attention = self._attention.plan(self._attention_batch(chunks))
-        hidden = self._model.forward(self._embed(chunks), self._positions(chunks), attention)  # (T, H)
-        last_rows, row = [], -1
-        for chunk in chunks:
-            row += chunk.num_tokens
-            if chunk.is_sampled:
-                last_rows.append(row)
-        if not last_rows:
-            return []
-        logits = self._model.logits(hidden[last_rows])  # (n, V)
-        return sample(logits, [chunk.sequence.sampler_state for chunk in chunks if chunk.is_sampled])
+        """Computes ``chunks`` and draws a token for each that is sampled, in their order. Raises ModelError for logits
+        that are no numbers."""
+        rows = self._tables.update([chunk.sequence for chunk in chunks])
+        inputs = step_inputs(chunks, rows, self._tables.host_rows, self._block_size)
+        groups = self._prefix_groups(chunks, rows)
+        if self._decoder is not None and all(_is_decode(chunk) for chunk in chunks):
+            logits, likeliest = self._decoder.run(inputs, rows, [chunk.stop for chunk in chunks], groups)
+            logits, likeliest = logits[: len(chunks)], likeliest[:, : len(chunks)]
+        else:
+            last_hidden = self._forward(chunks, inputs, rows, groups)
+            if last_hidden is None:
+                return []
+            logits = self._model.logits(last_hidden)
+            likeliest = greedy(logits)
+        return sample(logits, likeliest, [chunk.sequence.sampler_state for chunk in chunks if chunk.is_sampled])
 
-    def _embed(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+    def keep_features(self, features: torch.Tensor) -> torch.Tensor:
+        """Where a page's features wait for their step: page-locked on CUDA, so that copying them waits for nothing."""
+        return features.pin_memory() if self._model.device.type == "cuda" and not features.is_cuda else features
+
+    def forget(self, sequence: EngineSequence) -> None:
+        """``sequence`` has ended."""
+        self._tables.forget(sequence)
+
+    def _forward(
+        self, chunks: Sequence[Chunk], inputs: np.ndarray, rows: Sequence[int], groups: tuple[PrefixGroup, ...]
+    ) -> torch.Tensor | None:
+        """Last hidden states (n, H) of the chunks that are sampled; None where none is."""
+        on_device = to_device(inputs, self._model.device)
+        batch = AttentionBatch(
+            slot_mapping=on_device[SLOTS],
+            block_tables=self._tables.device_rows,
+            table_rows=tuple(rows),
+            query_lens=tuple(chunk.num_tokens for chunk in chunks),
+            context_lens=tuple(chunk.stop for chunk in chunks),
+            groups=groups,
+        )
+        attention = self._backend.plan(batch)
+        embeds = self._embed(chunks, on_device[TOKEN_IDS])
+        hidden = self._model.forward(embeds, on_device[POSITIONS], attention)  # (T, H)
+        ends = np.cumsum([chunk.num_tokens for chunk in chunks]) - 1
+        last_rows = ends[[chunk.is_sampled for chunk in chunks]]
+        return hidden[to_device(last_rows, hidden.device)] if len(last_rows) else None
+
+    def _embed(self, chunks: Sequence[Chunk], token_ids: torch.Tensor) -> torch.Tensor:
         """(T, H): the tokens' embeddings, and page features in place of placeholder tokens."""
-        token_ids = [token for chunk in chunks for token in chunk.sequence.token_ids[chunk.start : chunk.stop]]
-        embeds = self._model.embed(torch.tensor(token_ids, device=self._model.device))
+        embeds = self._model.embed(token_ids)
         row = 0  # of the chunk's first token
         for chunk in chunks:
             pages = chunk.sequence.prompt.pages
@@ -56,44 +115,43 @@ class ModelRunner:
                 if first >= last:
                     break
                 features = chunk.sequence.features[number][first - page.start : last - page.start]
-                embeds[row + first - chunk.start : row + last - chunk.start] = features.to(embeds.device, embeds.dtype)
+                embeds[row + first - chunk.start : row + last - chunk.start] = features.to(
+                    embeds.device, embeds.dtype, non_blocking=True
+                )
             row += chunk.num_tokens
         return embeds
 
-    def _positions(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """(3, T) int64: the prompt's own, then one after the other."""
-        pieces = []
-        for chunk in chunks:
-            sequence = chunk.sequence
-            if chunk.start < sequence.num_prompt_tokens:
-                pieces.append(sequence.positions[:, chunk.start : chunk.stop])
-            first_generated = max(chunk.start, sequence.num_prompt_tokens)
-            if first_generated < chunk.stop:
-                delta = sequence.position_delta
-                pieces.append(torch.arange(first_generated + delta, chunk.stop + delta).expand(3, -1))
-        return torch.cat(pieces, dim=1).to(self._model.device)
+    def _prefix_groups(self, chunks: Sequence[Chunk], rows: Sequence[int]) -> tuple[PrefixGroup, ...]:
+        """Which decoding sequences begin with the same blocks. That changes only with who decodes: a block that a
+        running sequence shares stays in its table."""
+        decoding = [index for index, chunk in enumerate(chunks) if _is_decode(chunk)]
+        if not self._shares_prefix or len(decoding) < 2:
+            return ()
+        key = [(i, chunks[i].sequence.arrival, chunks[i].sequence.num_preemptions) for i in decoding]
+        if self._groups[0] != key:
+            tables = self._tables.host_rows[[rows[index] for index in decoding]]
+            full_blocks = [(chunks[index].stop - 1) // self._block_size for index in decoding]
+            found = shared_prefixes(tables, full_blocks, self._block_size, MIN_SAVED_TOKENS)
+            self._groups = (
+                key,
+                tuple(
+                    PrefixGroup(tuple(decoding[member] for member in group.members), group.num_tokens)
+                    for group in found
+                ),
+            )
+        return self._groups[1]
 
-    def _attention_batch(self, chunks: Sequence[Chunk]) -> AttentionBatch:
-        size = self._block_size
-        slots, tables = [], []
-        width = max(len(chunk.sequence.block_table) for chunk in chunks)
-        for chunk in chunks:
-            table = chunk.sequence.block_table
-            slots.extend([table[index // size] * size + index % size for index in range(chunk.start, chunk.stop)])
-            tables.append(table + [0] * (width - len(table)))
-        return AttentionBatch(
-            slot_mapping=torch.tensor(slots, device=self._model.device),
-            block_tables=torch.tensor(tables, device=self._model.device),
-            query_lens=tuple(chunk.num_tokens for chunk in chunks),
-            context_lens=tuple(chunk.stop for chunk in chunks),
-        )
+
+def _is_decode(chunk: Chunk) -> bool:
+    return chunk.num_tokens == 1 and chunk.start >= chunk.sequence.num_prompt_tokens
 
 
 def _num_blocks_in(model: TextModel, config: EngineConfig) -> int:
-    num_blocks = int(config.kv_memory_gb * GIB) // KVCache.num_block_bytes(model, config.block_size)
+    block_bytes = KVCache.num_block_bytes(model, config.block_size, config.kv_dtype)
+    num_blocks = int(config.kv_memory_gb * GIB) // block_bytes
     if num_blocks < 2:
         raise ConfigError(
             f"kv_memory_gb={config.kv_memory_gb} holds {num_blocks} KV blocks of {config.block_size} tokens, and the "
-            f"engine needs 2; a block of this model takes {KVCache.num_block_bytes(model, config.block_size)} bytes"
+            f"engine needs 2; a block of this model takes {block_bytes} bytes"
         )
     return num_blocks

@@ -9,13 +9,17 @@ Shapes: n sequences, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
 
 from glyph_core.config import SamplingConfig
+from glyph_core.engine.transfer import to_device
+from glyph_core.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +51,48 @@ class SamplerState:
             self.seen[token_id] = True
 
 
-def sample(logits: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
-    """One token for each row of ``logits`` (n, V) float32, drawn as its state says; the states go on by one token."""
+def greedy(logits: torch.Tensor) -> torch.Tensor:
+    """(n, V) float32 → (2, n) float64: each row's likeliest token, and its logarithmic probability.
+
+    Nothing here looks at a value: a CUDA graph can hold it.
+    """
+    tokens = logits.argmax(-1)
+    return torch.stack([tokens.double(), _logprobs(logits, tokens)])
+
+
+def sample(logits: torch.Tensor, likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
+    """One token for each row of ``logits`` (n, V) float32, drawn as its state says; the states go on by one token.
+
+    ``likeliest`` is what :func:`greedy` made of the logits. The host waits for the device once, for the tokens. Raises
+    ModelError for logits that are not finite.
+    """
+    if any(state.seen is not None or state.sampling.temperature > 0 for state in states):
+        tokens = _choose(logits, states)
+        likeliest = torch.stack([tokens.double(), _logprobs(logits, tokens)])
+    token_ids, logprobs = likeliest.tolist()
+    if not all(map(math.isfinite, logprobs)):
+        raise ModelError(
+            "the model computed logits that are not finite numbers; its weights are damaged, or they overflow in this "
+            "dtype: use bfloat16 or float32"
+        )
+    sampled = [SampledToken(int(token_id), logprob) for token_id, logprob in zip(token_ids, logprobs, strict=True)]
+    for state, token in zip(states, sampled, strict=True):
+        state.observe(token.token_id)
+    return sampled
+
+
+def _logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    return (logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)).double()
+
+
+def _choose(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
     scores = _penalise(logits, states)
     tokens = scores.argmax(-1)  # (n,)
     random_rows = [row for row, state in enumerate(states) if state.sampling.temperature > 0]
     if random_rows:
-        tokens[random_rows] = _draw(scores[random_rows], [states[row] for row in random_rows])
-    logprobs = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-    sampled = [SampledToken(*pair) for pair in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
-    for state, token in zip(states, sampled, strict=True):
-        state.observe(token.token_id)
-    return sampled
+        index = to_device(np.array(random_rows), logits.device)
+        tokens[index] = _draw(scores[index], [states[row] for row in random_rows])
+    return tokens
 
 
 def _penalise(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
@@ -67,23 +101,26 @@ def _penalise(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Ten
     rows = [row for row, state in enumerate(states) if state.seen is not None]
     if not rows:
         return logits
-    chosen = logits[rows]
+    index = to_device(np.array(rows), logits.device)
+    chosen = logits[index]
     seen = torch.stack([seen for state in states if (seen := state.seen) is not None])
-    penalty = logits.new_tensor([states[row].sampling.repetition_penalty for row in rows])[:, None]
+    penalties = np.array([states[row].sampling.repetition_penalty for row in rows], dtype=np.float32)
+    penalty = to_device(penalties, logits.device)[:, None]
     penalised = torch.where(chosen < 0, chosen * penalty, chosen / penalty)
     scores = logits.clone()
-    scores[rows] = torch.where(seen, penalised, chosen)
+    scores[index] = torch.where(seen, penalised, chosen)
     return scores
 
 
 def _draw(scores: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
     """(n, V) → (n,) int64. A token stays in if those more likely than it have less than ``top_p`` together."""
-    temperature = scores.new_tensor([state.sampling.temperature for state in states])[:, None]
-    top_p = scores.new_tensor([state.sampling.top_p for state in states], dtype=torch.float64)[:, None]
-    uniform = scores.new_tensor([state.next_uniform() for state in states], dtype=torch.float64)[:, None]
+    settings = [(state.sampling.temperature, state.sampling.top_p, state.next_uniform()) for state in states]
+    temperature, top_p, uniform = to_device(np.array(settings).T, scores.device)[..., None]  # each (n, 1) float64
     # Double, or the tail of a vocabulary of 150,000 would drown in the rounding of the sum.
-    probs, order = (scores / temperature).softmax(-1, dtype=torch.float64).sort(stable=True, descending=True)
+    probs, order = (scores / temperature.float()).softmax(-1, dtype=torch.float64).sort(stable=True, descending=True)
     probs = torch.where(probs.cumsum(-1) - probs < top_p, probs, 0.0)
     cumulative = probs.cumsum(-1)  # ends at the mass that top-p kept
-    places = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
-    return order[torch.arange(len(states)), places]
+    # NaN is smaller than nothing; those logits are refused later, and until then no index may leave the vocabulary.
+    places = (cumulative <= uniform * cumulative[:, -1:]).sum(-1).clamp(max=scores.shape[-1] - 1)
+    drawn: torch.Tensor = order.gather(-1, places[:, None])[:, 0]
+    return drawn

@@ -29,12 +29,14 @@ class TextModel(Protocol):
     """The language model's half of a checkpoint. Its parameters need no gradient."""
 
     num_layers: int
+    num_heads: int
     num_kv_heads: int
     head_dim: int
     hidden_size: int
     vocab_size: int
     dtype: torch.dtype
     device: torch.device
+    is_static: bool  # its forward never waits for the device nor looks at a value there: a CUDA graph can hold it
 
     def embed(self, token_ids: torch.Tensor) -> torch.Tensor:
         """(T,) int64 → (T, H)."""

@@ -30,10 +30,12 @@ class Glm4vTextModel:
         config = model.config.text_config
         self._model = model
         self.num_layers: int = config.num_hidden_layers
+        self.num_heads: int = config.num_attention_heads
         self.num_kv_heads: int = config.num_key_value_heads
         self.head_dim: int = config.hidden_size // config.num_attention_heads
         self.hidden_size: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
+        self.is_static = False  # transformers makes masks on the way
         self.dtype: torch.dtype = model.dtype
         self.device: torch.device = model.device
 

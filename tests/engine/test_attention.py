@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glyph_core.engine.attention import AttentionBatch, KVCache, SdpaBackend
+from glyph_core.engine.attention.protocol import AttentionBatch
+from glyph_core.engine.attention.sdpa import SdpaBackend
+from glyph_core.engine.kv_cache import KVCache
 from tests.engine.fakes import FakeTextModel
 
 SIZE, LAYER = 4, 1
@@ -42,7 +44,8 @@ def test_equals_attention_written_out(lens: list[tuple[int, int]], num_heads: in
     ]
     batch = AttentionBatch(
         slot_mapping=torch.tensor(slots),
-        block_tables=torch.tensor([table + [0] * (width - len(table)) for table in tables]),
+        block_tables=torch.tensor([table + [0] * (width - len(table)) for table in tables], dtype=torch.int32),
+        table_rows=tuple(range(len(tables))),
         query_lens=tuple(num_new for num_new, _ in lens),
         context_lens=tuple(context for _, context in lens),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from transformers import Glm4vForConditionalGeneration
@@ -13,7 +15,9 @@ from transformers.generation.logits_process import (
 )
 
 from glyph_core.config import SamplingConfig
-from glyph_core.engine.sampler import SamplerState, sample
+from glyph_core.engine import sampler
+from glyph_core.engine.sampler import SampledToken, SamplerState, greedy
+from glyph_core.errors import ModelError
 from glyph_core.model.family import TextModel
 from tests.engine.conftest import CaseFactory, EngineFactory
 from tests.engine.driving import Case, drive, token_ids
@@ -26,6 +30,10 @@ PAGES = ((224, 112), (140, 196))
 
 def state_of(sampling: SamplingConfig, prompt_ids: list[int]) -> SamplerState:
     return SamplerState(sampling, prompt_ids, VOCAB_SIZE, CPU)
+
+
+def sample(logits: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
+    return sampler.sample(logits, greedy(logits), states)
 
 
 def random_logits(num_rows: int, seed: int = 0) -> torch.Tensor:
@@ -85,6 +93,15 @@ def test_a_drawn_token_is_penalised_from_then_on(best: tuple[float, float]) -> N
     logits[0, [4, 5]] = torch.tensor(best)
     state = state_of(SamplingConfig(repetition_penalty=2.0), [9])
     assert [sample(logits, [state])[0].token_id for _ in range(4)] == [4, 5, 4, 4]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("sampling", [SamplingConfig(), SamplingConfig(temperature=1.0)], ids=["greedy", "drawn"])
+def test_logits_that_are_no_numbers_are_refused(value: float, sampling: SamplingConfig) -> None:
+    logits = random_logits(3)
+    logits[1, 7] = value
+    with pytest.raises(ModelError, match=r"not finite.*bfloat16"):
+        sample(logits, [state_of(sampling, []) for _ in range(3)])
 
 
 def test_requests_without_a_seed_differ() -> None:

@@ -1,4 +1,4 @@
-"""Attention over keys and values that lie in blocks: what a backend must do, and the reference that others must equal.
+"""The reference that the other attention backends must equal.
 
 Shapes: T tokens of all sequences of a step, S sequences, B sequences that decode, n tokens of one chunk, L context
 length, Hq query heads, Hk key/value heads, G = Hq / Hk, D head dim.
@@ -7,7 +7,6 @@ length, Hq query heads, Hk key/value heads, G = Hq / Hk, D head dim.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
@@ -15,54 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from glyph_core.engine.attention.protocol import AttentionBatch
+from glyph_core.engine.kv_cache import KVCache
+
 if TYPE_CHECKING:
     from glyph_core.model.attention import PagedAttention
-    from glyph_core.model.family import TextModel
-
-
-class KVCache:
-    """The memory of the block pool; which block is whose is the block manager's business."""
-
-    def __init__(self, model: TextModel, num_blocks: int, block_size: int) -> None:
-        shape = (model.num_layers, num_blocks, block_size, model.num_kv_heads, model.head_dim)
-        # Zeros, not whatever memory held: what is masked out is still multiplied, and 0 × NaN is NaN.
-        self.k = torch.zeros(shape, dtype=model.dtype, device=model.device)
-        self.v = torch.zeros_like(self.k)
-        self.block_size = block_size
-
-    @staticmethod
-    def num_block_bytes(model: TextModel, block_size: int) -> int:
-        """Bytes of one block's keys and values in all layers."""
-        return 2 * model.num_layers * block_size * model.num_kv_heads * model.head_dim * model.dtype.itemsize
-
-    def store(self, layer_idx: int, slot_mapping: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
-        """Writes ``k`` and ``v`` (Hk, T, D) to the slots ``slot_mapping`` (T,) of a layer."""
-        for cache, new in ((self.k, k), (self.v, v)):
-            cache[layer_idx].flatten(0, 1).index_copy_(0, slot_mapping, new.transpose(0, 1))
-
-    def gather(self, layer_idx: int, block_tables: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first ``length`` keys and values behind ``block_tables`` (S, blocks): twice (S, Hk, length, D)."""
-        shape = (block_tables.shape[0], -1, *self.k.shape[3:])  # (S, blocks × block_size, Hk, D)
-        k, v = (cache[layer_idx].index_select(0, block_tables.flatten()).view(shape) for cache in (self.k, self.v))
-        return k[:, :length].transpose(1, 2), v[:, :length].transpose(1, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionBatch:
-    """Which tokens of a step belong to which sequence, and where their context lies."""
-
-    slot_mapping: torch.Tensor  # (T,) int64: block × block_size + place in it, for each token of the step
-    block_tables: torch.Tensor  # (S, max blocks) int64, rows filled up with 0
-    query_lens: tuple[int, ...]  # tokens of each sequence in this step
-    context_lens: tuple[int, ...]  # tokens of each sequence so far, this step's included
-
-
-class AttentionBackend(Protocol):
-    """Makes, for each step, the attention that the model's layers call."""
-
-    def plan(self, batch: AttentionBatch) -> PagedAttention:
-        """Does what is the same in all layers of a step."""
-        ...
 
 
 class SdpaBackend:
@@ -84,12 +40,6 @@ class SdpaBackend:
                 parts.append(_Prefill.plan(self._cache, batch, index, starts[index]))
         parts.extend(_Decode.plan(self._cache, batch, members, starts) for members in decodes.values())
         return _SdpaStep(self._cache, batch.slot_mapping, parts)
-
-
-BACKENDS: dict[str, Callable[[KVCache], AttentionBackend]] = {
-    "auto": SdpaBackend,  # the only one so far
-    "sdpa": SdpaBackend,
-}
 
 
 class _Part(Protocol):
@@ -138,7 +88,8 @@ class _Decode:
         if min(lens) < length:
             mask = torch.arange(length, device=device) < torch.tensor(lens, device=device)[:, None]
             mask = mask[:, None, None]
-        tables = batch.block_tables[members, : -(-length // cache.block_size)]
+        rows = torch.tensor([batch.table_rows[index] for index in members], device=device)
+        tables = batch.block_tables[:, : -(-length // cache.block_size)].index_select(0, rows)
         return cls(cache, torch.tensor([starts[index] for index in members], device=device), tables, length, mask)
 
     def attend(self, layer_idx: int, q: torch.Tensor, scale: float) -> torch.Tensor:
@@ -166,7 +117,8 @@ class _Prefill:
         if num_queries < length:
             last_seen = torch.arange(length - num_queries, length, device=device)
             mask = torch.arange(length, device=device) <= last_seen[:, None]
-        table = batch.block_tables[index : index + 1, : -(-length // cache.block_size)]
+        row = batch.table_rows[index]
+        table = batch.block_tables[row : row + 1, : -(-length // cache.block_size)]
         return cls(cache, slice(start, start + num_queries), table, length, mask)
 
     def attend(self, layer_idx: int, q: torch.Tensor, scale: float) -> torch.Tensor:

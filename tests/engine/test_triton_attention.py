@@ -1,0 +1,198 @@
+"""The Triton backend equals the reference for any mixture of sequences, and reads shared prefixes once.
+
+Without a CUDA device Triton runs the kernels as Python (TRITON_INTERPRET=1, set by conftest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+import torch
+
+from glyph_core.config import EngineConfig
+from glyph_core.engine.attention.choice import choose_attention, make_backend
+from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
+from glyph_core.engine.attention.sdpa import SdpaBackend
+from glyph_core.engine.kv_cache import KVCache
+from glyph_core.errors import ConfigError
+from tests.engine.fakes import FakeTextModel
+
+pytest.importorskip("triton", reason="the package triton is not installed")
+from glyph_core.engine.attention.triton_backend import TritonBackend
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+LAYER, NUM_BLOCKS, SCALE = 1, 160, 0.2
+
+
+def model(num_kv_heads: int, group: int, head_dim: int) -> FakeTextModel:
+    fake = FakeTextModel()
+    fake.num_kv_heads, fake.num_heads, fake.head_dim = num_kv_heads, num_kv_heads * group, head_dim
+    fake.dtype, fake.device = torch.float32, DEVICE
+    return fake
+
+
+def filled_cache(of: FakeTextModel, block_size: int, kv_dtype: str = "auto") -> KVCache:
+    """What other sequences left behind is in it."""
+    random = torch.Generator().manual_seed(block_size)
+    cache = KVCache(of, NUM_BLOCKS, block_size, kv_dtype)
+    for memory in (cache.k, cache.v):
+        memory.copy_(torch.randn(memory.shape, generator=random))
+    return cache
+
+
+def copy_of(cache: KVCache, of: FakeTextModel, kv_dtype: str = "auto") -> KVCache:
+    other = KVCache(of, cache.num_blocks, cache.block_size, kv_dtype)
+    other.k.copy_(cache.k)
+    other.v.copy_(cache.v)
+    return other
+
+
+def batch_of(
+    lens: Sequence[tuple[int, int]], block_size: int, groups: Sequence[PrefixGroup] = (), seed: int = 0
+) -> AttentionBatch:
+    """(tokens in this step, context) of each sequence; members of a group have their first blocks in common."""
+    order = list(range(NUM_BLOCKS))
+    Random(seed).shuffle(order)
+    tables = [[order.pop() for _ in range(-(-context // block_size))] for _, context in lens]
+    for group in groups:
+        num_blocks = group.num_tokens // block_size
+        for member in group.members:
+            tables[member][:num_blocks] = tables[group.members[0]][:num_blocks]
+    slots = [
+        table[i // block_size] * block_size + i % block_size
+        for table, (num_new, context) in zip(tables, lens, strict=True)
+        for i in range(context - num_new, context)
+    ]
+    rows = list(range(len(lens) + 2))  # rows of the tables in an order of their own, some of them others'
+    Random(seed).shuffle(rows)
+    width = max(map(len, tables))
+    block_tables = torch.full((len(rows), width), NUM_BLOCKS - 1, dtype=torch.int32)
+    for row, table in zip(rows, tables, strict=False):
+        block_tables[row, : len(table)] = torch.tensor(table)
+    return AttentionBatch(
+        slot_mapping=torch.tensor(slots, device=DEVICE),
+        block_tables=block_tables.to(DEVICE),
+        table_rows=tuple(rows[: len(lens)]),
+        query_lens=tuple(num_new for num_new, _ in lens),
+        context_lens=tuple(context for _, context in lens),
+        groups=tuple(groups),
+    )
+
+
+def qkv(of: FakeTextModel, num_tokens: int) -> tuple[torch.Tensor, ...]:
+    """As a model gives them: (heads, T, D) views of (T, heads, D)."""
+    random = torch.Generator().manual_seed(num_tokens)
+    return tuple(
+        torch.randn(num_tokens, heads, of.head_dim, generator=random).to(DEVICE).transpose(0, 1)
+        for heads in (of.num_heads, of.num_kv_heads, of.num_kv_heads)
+    )
+
+
+def assert_equals_reference(
+    of: FakeTextModel, batch: AttentionBatch, block_size: int, prefill: str = "sdpa", kv_dtype: str = "auto"
+) -> None:
+    reference = filled_cache(of, block_size, kv_dtype)
+    cache = copy_of(reference, of, kv_dtype)
+    q, k, v = qkv(of, sum(batch.query_lens))
+    if kv_dtype == "fp8":  # numbers that it has: Triton's interpreter rounds others in a way of its own
+        k, v = (x.to(torch.float8_e4m3fn).float() for x in (k, v))
+    expected = SdpaBackend(reference).plan(batch)(LAYER, q, k, v, SCALE)
+    choice = choose_attention(EngineConfig(attention="triton", prefill=prefill), DEVICE, of.dtype)
+    got = make_backend(choice, cache, of.num_heads).plan(batch)(LAYER, q, k, v, SCALE)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(cache.k.view(torch.uint8), reference.k.view(torch.uint8))
+    assert torch.equal(cache.v.view(torch.uint8), reference.v.view(torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("num_kv_heads", "group", "head_dim"), [(2, 16, 128), (2, 3, 64), (1, 1, 64), (2, 2, 16)], ids=str
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_random_batches(seed: int, num_kv_heads: int, group: int, head_dim: int) -> None:
+    random = Random(seed)
+    block_size = random.choice([1, 4, 16])
+    num_sequences = (9, 1, 4)[seed] if head_dim < 128 else (2, 3, 1)[seed]
+    contexts = [random.choice([1, 2, 63, 64, 65, 128, 129, random.randint(2, 240)]) for _ in range(num_sequences)]
+    lens = [(1, min(context, 15 * block_size)) for context in contexts]
+    lens.insert(random.randrange(len(lens) + 1), (random.randint(2, 7), 9))
+    assert_equals_reference(model(num_kv_heads, group, head_dim), batch_of(lens, block_size, seed=seed), block_size)
+
+
+GROUPS = [
+    ([(1, 40), (1, 33), (1, 48)], [((0, 2), 32)]),
+    ([(1, 33), (1, 64), (1, 200), (1, 70), (1, 50)], [((0, 2), 32), ((1, 3), 48)]),
+    ([(1, 32), (1, 32)], [((0, 1), 32)]),  # nothing of its own is left to either
+    ([(1, 160 + n) for n in range(9)], [(tuple(range(9)), 160)]),  # more than one task takes
+    ([(5, 20), (1, 40), (1, 41), (3, 3), (1, 8)], [((1, 2), 16)]),
+]
+
+
+@pytest.mark.parametrize(("lens", "groups"), GROUPS)
+def test_shared_prefixes(lens: list[tuple[int, int]], groups: list[tuple[tuple[int, ...], int]]) -> None:
+    batch = batch_of(lens, 16, [PrefixGroup(*fields) for fields in groups])
+    assert_equals_reference(model(2, 3, 64), batch, 16)
+
+
+def test_shared_prefix_of_the_9b_shape() -> None:
+    assert_equals_reference(model(2, 16, 128), batch_of([(1, 40), (1, 33)], 16, [PrefixGroup((0, 1), 32)]), 16)
+
+
+def test_a_shared_prefix_is_read_from_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others' own blocks there are other sequences': whoever read them would answer otherwise."""
+    of, group = model(2, 3, 64), PrefixGroup((0, 1), 32)
+    batch = batch_of([(1, 40), (1, 50)], 16, [group])
+    tables = batch.block_tables.clone()
+    tables[batch.table_rows[1], :2] = NUM_BLOCKS - 1
+    reference = filled_cache(of, 16)
+    q, k, v = qkv(of, 2)
+    expected = SdpaBackend(reference).plan(batch)(LAYER, q, k, v, SCALE)
+    choice = choose_attention(EngineConfig(attention="triton"), DEVICE, of.dtype)
+    backend = make_backend(choice, filled_cache(of, 16), of.num_heads)
+    shared = replace(batch, block_tables=tables)
+    torch.testing.assert_close(backend.plan(shared)(LAYER, q, k, v, SCALE), expected, atol=1e-5, rtol=1e-5)
+    alone = backend.plan(replace(shared, groups=()))(LAYER, q, k, v, SCALE)
+    assert not torch.allclose(alone, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("prefill", ["sdpa", "split"])
+@pytest.mark.parametrize("lens", [[(20, 20)], [(7, 90)], [(2, 33), (1, 20), (40, 55)]], ids=str)
+def test_ways_of_prefill(prefill: str, lens: list[tuple[int, int]]) -> None:
+    assert_equals_reference(model(2, 3, 64), batch_of(lens, 16), 16, prefill)
+
+
+def test_fp8_keys_and_values() -> None:
+    batch = batch_of([(1, 40), (9, 33), (1, 70)], 16)
+    assert_equals_reference(model(2, 3, 64), batch, 16, kv_dtype="fp8")
+
+
+def test_padding_changes_nothing_and_writes_nowhere() -> None:
+    of, block_size = model(2, 3, 64), 16
+    lens, group = [(1, 90), (1, 70), (1, 33)], PrefixGroup((0, 1), 64)
+    batch = batch_of(lens, block_size, [group])
+    reference = filled_cache(of, block_size)
+    cache = copy_of(reference, of)
+    q, k, v = qkv(of, 8)
+    slots = torch.full((8,), -1, device=DEVICE)
+    slots[:3] = batch.slot_mapping
+    backend = make_backend(choose_attention(EngineConfig(attention="triton"), DEVICE, of.dtype), cache, of.num_heads)
+    assert isinstance(backend, TritonBackend)
+    static = backend.static_decode(8, slots, batch.block_tables)
+    rows, contexts = batch.table_rows, batch.context_lens
+    static.load([rows[1]] * 8, [400] * 8, [PrefixGroup(tuple(range(8)), 48)])  # another, larger step before
+    for groups in ((group,), ()):
+        assert static.load(rows, contexts, groups) == bool(groups)
+        got = static.attention(is_shared=bool(groups))(LAYER, q, k, v, SCALE)
+        expected = SdpaBackend(reference).plan(batch)(LAYER, q[:, :3], k[:, :3], v[:, :3], SCALE)
+        torch.testing.assert_close(got[:3], expected, atol=1e-5, rtol=1e-5)
+        assert not got[3:].any()
+        assert torch.equal(cache.k, reference.k)
+
+
+def test_a_head_dim_without_kernel_is_refused() -> None:
+    of = model(2, 3, 80)
+    choice = choose_attention(EngineConfig(attention="triton"), DEVICE, of.dtype)
+    with pytest.raises(ConfigError, match=r"head dims 16, 32, 64, 128.*80.*sdpa"):
+        make_backend(choice, KVCache(of, 8, 16), of.num_heads)
