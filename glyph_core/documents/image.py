@@ -11,7 +11,7 @@ from glyph_core.errors import DocumentTooLargeError, InvalidDocumentError
 from glyph_core.types import DocumentSource
 
 # What Pillow's decoders raise on damaged files, beside its own UnidentifiedImageError, which is an OSError
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 
 
 # Formats whose Pillow decoders are kept up; those that come alone as a document, and those inside of one
@@ -33,14 +33,14 @@ def read_image(source: DocumentSource, max_pixels: int, formats: tuple[str, ...]
                 "this service takes; scale it down"
             )
         picture.load()
-        return np.asarray(_on_paper(ImageOps.exif_transpose(picture)))
+        return np.asarray(on_paper(ImageOps.exif_transpose(picture)))
     except Image.DecompressionBombError as error:
         raise DocumentTooLargeError(f"picture {source.name!r} is too large: {error}; scale it down") from error
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise InvalidDocumentError(f"picture {source.name!r} is damaged: {error}; export it again") from error
 
 
-def _on_paper(picture: Image.Image) -> Image.Image:
+def on_paper(picture: Image.Image) -> Image.Image:
     """``picture`` in mode L or RGB, its transparent parts over white."""
     if picture.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion to L clips instead of scaling
         return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))

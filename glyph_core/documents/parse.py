@@ -6,16 +6,18 @@ from typing import cast
 
 from glyph_core.config import LimitConfig
 from glyph_core.documents import isolation
-from glyph_core.documents.blocks import Document, FigureBlock, TextBlock
+from glyph_core.documents.blocks import Document, FigureBlock, SourcePlace, TextBlock
 from glyph_core.documents.image import read_image
+from glyph_core.documents.paged import count_pages, each_page
 from glyph_core.documents.pdf.reader import Mode, read_pdf
 from glyph_core.documents.sniff import DOCX_TYPE, IMAGE_TYPES, is_html, media_type_of
 from glyph_core.documents.text import decode_text
-from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, UnsupportedDocumentError
-from glyph_core.types import DocumentSource
+from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidDocumentError, UnsupportedDocumentError
+from glyph_core.types import DocumentSource, PageError
 
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")  # a stream of an OLE file around an Office document
 _DOCX = "glyph_core.documents.docx.reader:read_docx"
+_TIFF = "glyph_core.documents.frames"
 _HTML = "glyph_core.documents.html.reader:read_html"
 READABLE = "text, Markdown, HTML, PDF, DOCX, PNG, JPEG or TIFF"
 
@@ -41,6 +43,8 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
     if media_type in IMAGE_TYPES:
         picture = FigureBlock(read_image(source, limits.max_image_pixels))
         return Document(source.name, source.digest, media_type, (picture,))
+    if media_type == "image/tiff":
+        return _read_frames(source, limits)
     if media_type == "application/pdf":
         return read_pdf(source, limits, mode)
     if media_type == DOCX_TYPE:
@@ -59,3 +63,22 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
     if not text.strip():
         raise EmptyDocumentError(f"document {source.name!r} holds only white space")
     return Document(source.name, source.digest, "text/plain", (TextBlock(text),), warnings=warnings)
+
+
+def _read_frames(source: DocumentSource, limits: LimitConfig) -> Document:
+    """A TIFF: a picture for each frame that can be read."""
+    num_frames = count_pages(f"{_TIFF}:num_frames", source, limits)
+    figures: list[FigureBlock] = []
+    errors: list[PageError] = []
+    max_pixels = limits.max_image_pixels
+    for index, frame in enumerate(
+        each_page(f"{_TIFF}:read_frames", source, range(num_frames), max_pixels, num_frames, limits=limits)
+    ):
+        if isinstance(frame, PageError):
+            errors.append(frame)
+        else:
+            figures.append(FigureBlock(frame, place=SourcePlace(index)))
+    if not figures:
+        raise InvalidDocumentError(f"no frame of picture {source.name!r} could be read; the first: {errors[0].reason}")
+    warnings = tuple(str(error) for error in errors)
+    return Document(source.name, source.digest, "image/tiff", tuple(figures), tuple(errors), warnings)

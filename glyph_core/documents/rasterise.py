@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from glyph_core.config import LimitConfig
-from glyph_core.documents.pdf.reader import each_page
+from glyph_core.documents.paged import each_page
 from glyph_core.types import DocumentSource, PageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (rb"\xff\xd8\xff", "image/jpeg"),
     (rb"GIF8[79]a", "image/gif"),
     (rb"BM.{4}\0{4}", "image/bmp"),
-    (rb"II\*\0|MM\0\*", "image/tiff"),
+    (rb"II[*+]\0|MM\0[*+]", "image/tiff"),
     (rb"RIFF.{4}WEBP", "image/webp"),
     (rb"RIFF.{4}(?:WAVE|AVI )|\0\0\0.ftyp", "audio or video"),
     (rb"[\0\t\n\f\r ]*%PDF-|\xef\xbb\xbf%PDF-", "application/pdf"),
@@ -42,6 +42,7 @@ _FRAGMENT_BEGINS = re.compile(
     re.IGNORECASE,
 )
 _MARKDOWN_LINE = re.compile(rb"^(?:#{1,6} |```|[-*+] |\d+\. )", re.MULTILINE)
+_ZIP_LOCAL_NAME = re.compile(rb"PK\x03\x04.{26}([\w/\[\]. -]{1,80})", re.DOTALL)
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 DOCX_TYPE = _OFFICE + "wordprocessingml.document"
 _ZIP_MEMBERS = (  # the folder that only this kind of package has, and its media type
@@ -85,8 +86,8 @@ def _is_pdf_after_all(content: bytes) -> bool:
 def _zip_type(content: bytes) -> str:
     try:
         names = zipfile.ZipFile(BytesIO(content)).namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "application/zip"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # damaged: the names stand in front, too
+        names = [name.decode("utf-8", "replace") for name in _ZIP_LOCAL_NAME.findall(content)]
     for prefix, media_type in _ZIP_MEMBERS:
         if any(name.startswith(prefix) for name in names):
             return media_type

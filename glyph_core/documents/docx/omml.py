@@ -113,7 +113,7 @@ def _run(element: Element) -> str:
 def _fraction(element: Element) -> str:
     above, below, kind = _part(element, "num"), _part(element, "den"), _property(element, "type", "bar")
     if kind == "noBar":
-        return f"\\genfrac{{}}{{}}{{0pt}}{{}}{{{above}}}{{{below}}}"
+        return _environment("matrix", [above, below])
     return f"{{{above}}}/{{{below}}}" if kind in ("lin", "skw") else f"\\frac{{{above}}}{{{below}}}"
 
 
@@ -150,8 +150,18 @@ def _fenced(element: Element) -> str:
     parts = [_children(child).strip() for child in element if _name(child) == "e"]
     if opening == "{" and not closing and len(parts) == 1 and parts[0].startswith("\\begin{aligned}"):
         return parts[0].replace("aligned}", "cases}")
+    if (opening, closing) == ("(", ")") and (stacked := _stacked(element)) is not None:
+        return f"\\binom{{{_part(stacked, 'num')}}}{{{_part(stacked, 'den')}}}"
     left, right = (_FENCES.get(fence, fence) for fence in (opening, closing))
     return f"\\left{left} {f' {between} '.join(parts)} \\right{right} "
+
+
+def _stacked(fence: Element) -> Element | None:
+    """The fraction without a bar that is all that ``fence`` holds: a binomial coefficient."""
+    inside = [part for child in fence if _name(child) == "e" for part in child if not _name(part).endswith("Pr")]
+    if len(inside) == 1 and _name(inside[0]) == "f" and _property(inside[0], "type", "bar") == "noBar":
+        return inside[0]
+    return None
 
 
 def _matrix(element: Element) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from glyph_core.config import LimitConfig
-from glyph_core.documents import isolation
 from glyph_core.documents.blocks import Block, Document, NativePage, SourcePlace, TextBlock
-from glyph_core.errors import (
-    DocumentTimeoutError,
-    DocumentTooLargeError,
-    EmptyDocumentError,
-    InvalidDocumentError,
-    InvalidInputError,
-)
+from glyph_core.documents.paged import count_pages, each_page
+from glyph_core.errors import EmptyDocumentError, InvalidDocumentError
 from glyph_core.types import DocumentSource, PageError
 
 if TYPE_CHECKING:
@@ -26,7 +19,6 @@ if TYPE_CHECKING:
 Mode = Literal["auto", "reflow", "native"]
 
 _PDF = "glyph_core.documents.pdf"
-_PATIENCE_S = 11.0  # that pages which are missing in the end may take together; then the rest is missing too
 _LARGER = 1.15  # than the text around it: a heading
 _MAX_HEADING_CHARS, _MAX_HEADING_ROWS, _MAX_LEVEL = 200, 3, 4
 
@@ -37,12 +29,7 @@ def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode) -> Documen
     Raises UnsupportedDocumentError (a password), InvalidDocumentError, EmptyDocumentError and DocumentTooLargeError
     (pages), and the first page's error where no page can be read.
     """
-    (num_pages,) = isolation.stream(f"{_PDF}.opening:num_pages", source, limits=limits)
-    if num_pages > limits.max_pages:
-        raise DocumentTooLargeError(
-            f"PDF {source.name!r} has {num_pages} pages, more than the {limits.max_pages} that this service takes; "
-            "split it"
-        )
+    num_pages = count_pages(f"{_PDF}.opening:num_pages", source, limits)
     read: list[ReadPage] = []
     errors: list[PageError] = []
     for page in each_page(f"{_PDF}.pages:read_pages", source, range(num_pages), mode, limits=limits):
@@ -59,41 +46,6 @@ def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode) -> Documen
         missing = f"; {errors[0]}, and {len(errors) - 1} more" if errors else ""
         raise EmptyDocumentError(f"PDF {source.name!r} has only blank pages{missing}")
     return Document(source.name, source.digest, "application/pdf", blocks, tuple(errors), _warnings(read, errors, mode))
-
-
-def each_page(
-    function: str, source: DocumentSource, pages: Sequence[int], *arguments: Any, limits: LimitConfig
-) -> Iterator[Any]:
-    """What the worker's ``function(source, pages, *arguments)`` yields for each page, or a PageError in its place.
-
-    A page that hangs, crashes the worker or takes too much memory costs a worker; the pages after it get a new one.
-    """
-    pending = deque(pages)
-    lost_s = 0.0
-    while pending:
-        if lost_s > _PATIENCE_S:
-            reason = f"not tried: pages before it took {lost_s:.0f} s for nothing"
-            yield from (PageError(source.name, page, reason) for page in pending)
-            return
-        begun = time.monotonic()
-        try:
-            for made in isolation.stream(
-                function, source, tuple(pending), *arguments, limits=limits, timeout_s=limits.page_timeout_s
-            ):
-                yield made
-                pending.popleft()
-                begun = time.monotonic()
-        except (DocumentTimeoutError, DocumentTooLargeError, InvalidDocumentError) as error:
-            lost_s += time.monotonic() - begun
-            yield PageError(source.name, pending.popleft(), _reason(error, limits))
-
-
-def _reason(error: InvalidInputError, limits: LimitConfig) -> str:
-    if isinstance(error, DocumentTimeoutError):
-        return f"it took more than {limits.page_timeout_s:g} s"
-    if isinstance(error, DocumentTooLargeError):
-        return f"it needs more than {limits.parse_memory_gb:g} GiB of memory"
-    return error.message
 
 
 def _blocks(pages: Sequence[ReadPage]) -> Iterator[Block]:

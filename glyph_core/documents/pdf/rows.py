@@ -75,8 +75,14 @@ def text_of(lines: Sequence[Line]) -> str:
 
 
 def words_in(rows: Iterable[Row]) -> frozenset[str]:
-    """The words of ``rows``, in lower case, that are not cut at a line's end."""
-    return frozenset(word.lower() for row in rows for word in _WORD.findall(row.text.rstrip("-\u2010")))
+    """The words of ``rows``, in lower case, less the halves of those that may be cut at a line's end."""
+    words: set[str] = set()
+    is_cut = False
+    for row in rows:
+        found = [word.lower() for word in _WORD.findall(row.text)]
+        begun, is_cut = is_cut, row.text.endswith(_HYPHENS)
+        words.update(found[int(begun) : len(found) - int(is_cut)])
+    return frozenset(words)
 
 
 def joined(before: str, after: str, words: frozenset[str]) -> str:
