@@ -19,7 +19,9 @@ from glyph_core.config import RenderConfig
 from glyph_core.rendering.characters import ZERO_WIDTH_SPACE, BreakClass, break_class, is_wide, needs_shaping
 from glyph_core.rendering.fonts import NUM_PHASES, UNITS, Bitmap, FontStack, GlyphRef
 from glyph_core.rendering.jit import kernel
+from glyph_core.rendering.strips import LANES, Strips, StripTable, strip_rows
 from glyph_core.rendering.styles import Look, Style, look_of
+from glyph_core.rendering.table import Table
 
 GLYPH = np.dtype(
     [
@@ -42,7 +44,6 @@ CELL = np.dtype(
     ],
     align=True,
 )
-LANES = 16  # bytes of a column: what the compositor subtracts at once
 
 IGNORED, MISSING, MISSING_WIDE, SHAPED = range(4)  # the fixed glyphs; SHAPED: its whole paragraph must be shaped
 _UNKNOWN = -1
@@ -55,6 +56,7 @@ class AtlasTables(NamedTuple):
     glyphs: np.ndarray
     cells: np.ndarray
     ink: np.ndarray
+    strips: Strips | None  # the cells once more; None: the font is too large for strips
 
     def coverage(self, cell: int) -> np.ndarray:
         """The picture of a cell, (num_rows, width) uint8."""
@@ -63,32 +65,6 @@ class AtlasTables(NamedTuple):
         )
         lanes = self.ink[start : start + num_columns * num_rows * LANES].reshape(num_columns, num_rows, LANES)
         return lanes.swapaxes(0, 1).reshape(num_rows, num_columns * LANES)[:, : self.cells[cell]["width"]]
-
-
-class _Table:
-    """A one-dimensional array that is appended to; what was handed out before stays valid."""
-
-    def __init__(self, dtype: np.dtype, capacity: int) -> None:
-        self._rows = np.zeros(capacity, dtype=dtype)
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def append(self, rows: np.ndarray) -> int:
-        """Appends ``rows`` (n,); returns the index of the first."""
-        start, stop = self._size, self._size + len(rows)
-        if stop > len(self._rows):
-            grown = np.zeros(max(stop, 2 * len(self._rows)), dtype=self._rows.dtype)
-            grown[:start] = self._rows[:start]
-            self._rows = grown
-        self._rows[start:stop] = rows
-        self._size = stop
-        return start
-
-    @property
-    def view(self) -> np.ndarray:
-        return self._rows[: self._size]
 
 
 class ShapedGlyph(NamedTuple):
@@ -109,14 +85,15 @@ class GlyphAtlas:
         self._looks = {style: look_of(style, config) for style in Style}
         self._stacks = {look.font: FontStack(look.font, config.font_size_px) for look in self._looks.values()}
         self._lock = threading.Lock()
-        self._glyphs, self._cells = _Table(GLYPH, 512), _Table(CELL, 2048)
-        self._ink = _Table(np.dtype(np.uint8), 1 << 18)
+        self._glyphs, self._cells = Table(GLYPH, 512), Table(CELL, 2048)
+        self._ink = Table(np.dtype(np.uint8), 1 << 18)
         self._shown: list[int] = []  # the codepoint that each glyph shows; 0: nothing
         self._glyph_of: dict[Look, np.ndarray] = {}  # codepoint → glyph
         self._shaped: dict[tuple[ShapedGlyph, Look], int] = {}
         body = self._looks[Style.BODY]
         stack = self._stacks[body.font]
         self.baseline_px = stack.baseline_px(int(config.line_height_px))
+        self._strips = self._make_strips(stack)
         self._append(0, 0, BreakClass.IGNORED, [])
         self._append_drawn(stack.replacement, BreakClass.LETTER, body, wide=False)
         self._append_drawn(stack.replacement, BreakClass.IDEOGRAPH, body, wide=True)
@@ -125,7 +102,8 @@ class GlyphAtlas:
     @property
     def tables(self) -> AtlasTables:
         with self._lock:
-            return AtlasTables(self._glyphs.view, self._cells.view, self._ink.view)
+            strips = None if self._strips is None else self._strips.view
+            return AtlasTables(self._glyphs.view, self._cells.view, self._ink.view, strips)
 
     def glyphs_of(self, codepoints: np.ndarray, style: Style = Style.BODY) -> np.ndarray:
         """codepoints (n,) uint32 → indices into ``glyphs`` (n,) int32; new characters are rasterised."""
@@ -208,6 +186,14 @@ class GlyphAtlas:
         row = (advance, cells[0] if cells else -1, len(cells), kind)
         return self._glyphs.append(np.array([row], dtype=GLYPH))
 
+    def _make_strips(self, stack: FontStack) -> StripTable | None:
+        """For strips that hold the printable ASCII, in their middle."""
+        above, below = stack.ascii_rows()
+        num_rows = strip_rows(above + below)
+        if num_rows is None:
+            return None
+        return StripTable(num_rows, self.baseline_px - above - (num_rows - above - below) // 2)
+
     def _append_cell(self, bitmap: Bitmap) -> int:
         num_rows, width = bitmap.coverage.shape
         num_columns = -(-width // LANES)
@@ -215,6 +201,8 @@ class GlyphAtlas:
         lanes[:, :width] = bitmap.coverage
         columns = lanes.reshape(num_rows, num_columns, LANES).swapaxes(0, 1)
         start, top = self._ink.append(columns.reshape(-1)), self.baseline_px - bitmap.top
+        if self._strips is not None:
+            self._strips.append(bitmap.coverage, bitmap.left, top)
         row = (start, len(self._glyphs), bitmap.left, top, width, num_rows, num_columns)
         return self._cells.append(np.array([row], dtype=CELL))
 

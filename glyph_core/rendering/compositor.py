@@ -16,9 +16,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from glyph_core.rendering.atlas import LANES
 from glyph_core.rendering.characters import BreakClass
 from glyph_core.rendering.jit import kernel
+from glyph_core.rendering.strips import LANES
 
 SEGMENT = np.dtype(  # glyphs that stand side by side: a line, or a table cell's part of one
     [
@@ -109,22 +109,24 @@ def place(
 @kernel
 def draw(placed: np.ndarray, cells: np.ndarray, ink: np.ndarray, page: np.ndarray) -> None:
     """Subtracts every placed cell from ``page`` (height, width) uint8, C-contiguous."""
-    height, width = page.shape
-    page_at, ink_at = page.ctypes.data, ink.ctypes.data
     for i in range(len(placed)):
-        cell = cells[placed[i].cell]
-        num_rows, num_columns, ink_start = cell.num_rows, cell.num_columns, cell.ink_start
-        x, y = placed[i].x, placed[i].y
-        start = y * width + x
-        # The last lanes may lie beyond the glyph's ink and the row's end: they subtract 0, but must stay in the page
-        if start + (num_rows - 1) * width + num_columns * LANES <= height * width:
-            for column in range(num_columns):
-                source = ink_at + ink_start + column * num_rows * LANES
-                target = page_at + start + column * LANES
-                for row in range(num_rows):
-                    subtract_16(target + row * width, source + row * LANES)
-        else:
-            _draw_at_edge(ink[ink_start:], num_rows, num_columns, x, y, page)
+        draw_cell(cells[placed[i].cell], ink, placed[i].x, placed[i].y, page)
+
+
+@kernel
+def draw_cell(cell: Any, ink: np.ndarray, x: int, y: int, page: np.ndarray) -> None:
+    height, width = page.shape
+    num_rows, num_columns = cell.num_rows, cell.num_columns
+    start = y * width + x
+    # The last lanes may lie beyond the glyph's ink and the row's end: they subtract 0, but must stay in the page
+    if start + (num_rows - 1) * width + num_columns * LANES <= height * width:
+        for column in range(num_columns):
+            source = ink.ctypes.data + cell.ink_start + column * num_rows * LANES
+            target = page.ctypes.data + start + column * LANES
+            for row in range(num_rows):
+                subtract_16(target + row * width, source + row * LANES)
+    else:
+        _draw_at_edge(ink[cell.ink_start :], num_rows, num_columns, x, y, page)
 
 
 @kernel

@@ -115,12 +115,15 @@ class FontStack:
 
     def baseline_px(self, line_height_px: int) -> int:
         """Where the baseline lies in a line, from its top: the printable ASCII as a whole stands in the middle."""
+        above, below = self.ascii_rows()
+        return (line_height_px - above - below) // 2 + above
+
+    def ascii_rows(self) -> tuple[int, int]:
+        """Rows of px that the printable ASCII takes above the baseline, and below."""
         name = self._stack[0]
         face = self._face(name)
         bitmaps = [self.rasterise(GlyphRef(name, face.get_char_index(codepoint))) for codepoint in _PRINTABLE_ASCII]
-        above = max(bitmap.top for bitmap in bitmaps)
-        below = max(len(bitmap.coverage) - bitmap.top for bitmap in bitmaps)
-        return (line_height_px - above - below) // 2 + above
+        return max(bitmap.top for bitmap in bitmaps), max(len(bitmap.coverage) - bitmap.top for bitmap in bitmaps)
 
     @property
     def _dejavu(self) -> freetype.Face:

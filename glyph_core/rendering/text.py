@@ -17,6 +17,7 @@ from glyph_core.rendering.filler import Filled
 from glyph_core.rendering.fonts import UNITS
 from glyph_core.rendering.glyph_stream import NOT_OF_THE_TEXT, GlyphStream
 from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
+from glyph_core.rendering.stream import draw_stream
 
 FlowBlock = TextBlock | TableBlock | FormulaBlock | FigureBlock  # what flows from page to page
 
@@ -49,13 +50,16 @@ class TextPages:
 
     def place(self, page_index: int) -> np.ndarray:
         """Where the page's glyphs go, (n,) of PLACED, in the order of the stream: all glyphs that are drawn."""
-        first, last = self.filled.first_segments[page_index : page_index + 2]
-        segments = self.filled.segments[first:last]
+        segments = self._segments(page_index)
         placed = np.empty((segments["stop"] - segments["start"]).sum(), dtype=PLACED)
         tables = self.atlas.tables
         width, height = self.sizes[page_index]
         count = place(self.stream.glyphs, segments, tables.glyphs, tables.cells, width, height, placed)
         return placed[:count]
+
+    def _segments(self, page_index: int) -> np.ndarray:
+        first, last = self.filled.first_segments[page_index : page_index + 2]
+        return self.filled.segments[first:last]
 
     def placed(self, page_index: int) -> PlacedGlyphs:
         placed = self.place(page_index)
@@ -98,18 +102,24 @@ class TextPages:
 
     def _draw(self, page_index: int) -> np.ndarray:
         """(height, width) uint8, or (height, width, 3) where something on the page has a colour."""
-        placed = self.place(page_index)
-        colours = None if self.stream.colours is None else self.stream.colours[placed["index"]]
-        if colours is None or not colours.any():
-            page = self._draw_glyphs(placed, page_index)
-        else:
-            page = self._draw_coloured(placed, colours, page_index)
+        page = self._draw_text(page_index)
         for rule in self.filled.rules_of(page_index):
             page[rule.top : rule.top + rule.height, rule.left : rule.left + rule.width] = _RULE_SHADE
         if self.config.inverted:
             np.subtract(_WHITE, page, out=page)
         for picture in self.filled.pictures_of(page_index):
             page = _paste(page, picture.pixels, picture.left, picture.top)
+        return page
+
+    def _draw_text(self, page_index: int) -> np.ndarray:
+        if self.stream.colours is not None:
+            placed = self.place(page_index)
+            colours = self.stream.colours[placed["index"]]
+            if colours.any():
+                return self._draw_coloured(placed, colours, page_index)
+        width, height = self.sizes[page_index]
+        page = np.empty((height, width), dtype=np.uint8)
+        draw_stream(self.stream.glyphs, self._segments(page_index), self.atlas.tables, page)
         return page
 
     def _draw_glyphs(self, placed: np.ndarray, page_index: int) -> np.ndarray:

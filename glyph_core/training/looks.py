@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from glyph_core.config import PRESETS, RenderConfig
-from glyph_core.rendering.atlas import LANES, AtlasTables, GlyphAtlas
+from glyph_core.rendering.atlas import AtlasTables, GlyphAtlas
 from glyph_core.rendering.flow import lay_out_text
 from glyph_core.rendering.fonts import UNITS
+from glyph_core.rendering.strips import LANES
 from glyph_core.rendering.text import TextPages
 from glyph_core.training.charset import CHARSET, CLASS_OF
 
