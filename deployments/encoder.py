@@ -121,7 +121,8 @@ class Encoder:
                 under_way.put_nowait(features)
 
     def _keep(self, features: asyncio.Future[EncodedPage]) -> None:
-        if not features.cancelled() and features.exception() is None:
+        # What could not be drawn may be drawn next time, and must be told again where it is not
+        if not features.cancelled() and features.exception() is None and features.result().error is None:
             page = replace(features.result(), render_s=0.0, encode_s=0.0)  # next time it costs neither
             self._features.put(page.plan.digest, page, page.values.nbytes)
 

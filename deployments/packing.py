@@ -19,10 +19,10 @@ def pack(page: PageFeatures, *, render_s: float, encode_s: float) -> EncodedPage
     if dtype not in _DTYPES:
         raise StageError(f"features of dtype {dtype} cannot travel; those that can: {', '.join(_DTYPES)}")
     bits = features.view(torch.uint16) if features.dtype is torch.bfloat16 else features
-    return EncodedPage(page.plan, page.grid_thw, bits.numpy(), dtype, render_s, encode_s)
+    return EncodedPage(page.plan, page.grid_thw, bits.numpy(), dtype, render_s, encode_s, page.error)
 
 
 def unpack(page: EncodedPage) -> PageFeatures:
     """A copy: the received array is a view of the object store, which has to be free again before the page is used."""
     features = torch.from_numpy(page.values.copy()).view(_DTYPES[page.dtype])
-    return PageFeatures(page.plan, page.grid_thw, features)
+    return PageFeatures(page.plan, page.grid_thw, features, page.error)

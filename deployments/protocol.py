@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from glyph_core.config import RenderConfig, SamplingConfig
-from glyph_core.types import Message, Page, PagePlan
+from glyph_core.types import Message, Page, PageError, PagePlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +84,7 @@ class EncodedPage:
     dtype: str  # the tensor's, such as "bfloat16"
     render_s: float
     encode_s: float  # this page's share of its batch
+    error: PageError | None = None  # the page's
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class RequestDriver:
         self._inquiry.stages.render_s += page.render_s
         self._inquiry.stages.encode_s += page.encode_s
         self._num_pages_fed += 1
+        self._inquiry.note_error(page.error)
         self._loop.feed(sequence, number, unpack(page).features)
 
     def _progress(self) -> Progress:

@@ -156,7 +156,9 @@ class Pipeline:
         encoded = self.encoder.encode([page for *_, page in drawn])
         share_s = (time.perf_counter() - started_at) / len(drawn)
         for (running, sequence_id, number, page), page_features in zip(drawn, encoded, strict=True):
-            self._features.put(page.plan.digest, page_features.features, page_features.features.nbytes)
+            running.inquiry.note_error(page_features.error)
+            if page_features.error is None:  # what could not be drawn may be drawn next time
+                self._features.put(page.plan.digest, page_features.features, page_features.features.nbytes)
             self._feed(running, sequence_id, number, page_features.features)
             running.inquiry.stages.encode_s += share_s
         for running in active:

@@ -19,7 +19,7 @@ from glyph_core.answering.windows import Selection, combine, split_into_windows
 from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig
 from glyph_core.engine.engine import TokenOutput
 from glyph_core.errors import DocumentTooLargeError
-from glyph_core.types import Answer, DocumentPlan, Message, TextDelta
+from glyph_core.types import Answer, DocumentPlan, Message, PageError, TextDelta
 
 ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
 
@@ -64,6 +64,7 @@ class Inquiry:
         self._windows = self._split(max_model_len)
         self._num_started = 0
         self._assemblies: dict[str, AnswerAssembly] = {}
+        self._page_errors = [error for plan in self.plans for error in plan.page_errors]
 
     @property
     def num_windows(self) -> int:
@@ -109,13 +110,19 @@ class Inquiry:
         deltas = assembly.push(output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens)
         return deltas if self.num_windows == 1 else []
 
+    def note_error(self, error: PageError | None) -> None:
+        """Takes what kept a page from being drawn, if anything did; the answer's warnings say it."""
+        if error is not None:
+            self._page_errors.append(error)
+
     def has_ended(self, sequence_id: str) -> bool:
         """Whether the sequence needs no more tokens; a stop string ends it before the engine does."""
         return self._assemblies[sequence_id].finish_reason is not None
 
     def answer(self, num_text_tokens: int, *, text_tokens_estimated: bool) -> Answer:
         """The answer of all windows together. That nothing was found is only as sure as the request can be read."""
-        warnings = [*(warning for plan in self.plans for warning in plan.warnings), *self._scope.warnings]
+        missing = dict.fromkeys(str(error) for error in self._page_errors)
+        warnings = [*missing, *(warning for plan in self.plans for warning in plan.warnings), *self._scope.warnings]
         answers = [
             self._calibrated(
                 assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)

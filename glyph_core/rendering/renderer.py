@@ -27,6 +27,7 @@ class LaidOut(NamedTuple):
     document: Document
     pages: Pages
     scripts: ScriptCounts  # the text's letters by script
+    failed: dict[int, PageError]  # pages that could not be drawn, by their index
 
 
 class PageRenderer:
@@ -49,7 +50,7 @@ class PageRenderer:
     def plan(self, source: DocumentSource) -> DocumentPlan:
         """What the pages of ``source`` will be. Raises the errors of :func:`~glyph_core.documents.parse.parse` and
         DocumentTooLargeError if there are more than ``limits.max_pages``."""
-        document, pages, scripts = self._layout(source)
+        document, pages, scripts, failed = self._layout(source)
         return DocumentPlan(
             document_digest=source.digest,
             name=source.name,
@@ -57,7 +58,7 @@ class PageRenderer:
             pages=tuple(self._page_plan(source, index, size) for index, size in enumerate(pages.sizes)),
             num_text_chars=len(document.text),
             warnings=(*document.warnings, *pages.warnings),
-            page_errors=document.page_errors,
+            page_errors=(*document.page_errors, *failed.values()),
             scripts=scripts,
             num_picture_pages=pages.num_picture_pages,
         )
@@ -65,16 +66,15 @@ class PageRenderer:
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
         """Pages ``[start, stop)``, each in memory of its own; one that could not be drawn says so. Raises
         InvalidRequestError if they don't exist."""
-        pages = self._layout(source).pages
-        sizes = pages.sizes
+        laid_out = self._layout(source)
+        sizes = laid_out.pages.sizes
         if not 0 <= start <= stop <= len(sizes):
             raise InvalidRequestError(
                 f"no pages [{start}, {stop}) in document {source.name!r}, which has {len(sizes)}", param="start"
             )
-        return [
-            Page(self._page_plan(source, index, sizes[index]), drawn.pixels, drawn.error)
-            for index, drawn in enumerate(pages.draw(start, stop), start)
-        ]
+        drawn = list(enumerate(laid_out.pages.draw(start, stop), start))
+        laid_out.failed.update({index: page.error for index, page in drawn if page.error is not None})
+        return [Page(self._page_plan(source, index, sizes[index]), page.pixels, page.error) for index, page in drawn]
 
     def text(self, source: DocumentSource) -> str:
         """The document's text, whose tokens its pages stand for; empty for pictures."""
@@ -108,7 +108,7 @@ class PageRenderer:
                 return self._layouts[source.digest]
         # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
         document = parse(source, self.limits, self.config.mode)
-        laid_out = LaidOut(document, self._lay_out(document, source), count_scripts(document.text))
+        laid_out = LaidOut(document, self._lay_out(document, source), count_scripts(document.text), {})
         with self._lock:
             self._layouts[source.digest] = laid_out
             while len(self._layouts) > self._max_cached_layouts:

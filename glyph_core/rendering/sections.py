@@ -94,6 +94,9 @@ def lay_out_document(document: Document, config: RenderConfig, atlas: GlyphAtlas
 
 def _notice_drawer(config: RenderConfig, atlas: GlyphAtlas) -> Callable[[str, tuple[int, int]], np.ndarray]:
     def draw_notice(words: str, size: tuple[int, int]) -> np.ndarray:
-        return on_paper(lay_out_text(words, config, atlas).draw(0, 1)[0].pixels, size)
+        width, height = size
+        sheet = {"page_width_px": width, "page_height_px": height, "min_width_px": width, "snap_px": 1}
+        narrow = config.model_copy(update={**sheet, "margin_px": min(config.margin_px, width // 8, height // 8)})
+        return on_paper(lay_out_text(words, narrow, atlas).draw(0, 1)[0].pixels, size)
 
     return draw_notice

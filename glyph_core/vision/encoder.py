@@ -28,6 +28,6 @@ class VisionEncoder:
         pixel_values, grid_thw = self._family.preprocess([page.pixels for page in pages])
         encoded = self._model.encode(pixel_values, grid_thw)
         return [
-            PageFeatures(plan=page.plan, grid_thw=(t, h, w), features=features.to("cpu", copy=True))
+            PageFeatures(plan=page.plan, grid_thw=(t, h, w), features=features.to("cpu", copy=True), error=page.error)
             for page, (t, h, w), features in zip(pages, grid_thw.tolist(), encoded, strict=True)
         ]

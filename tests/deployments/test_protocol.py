@@ -18,7 +18,7 @@ from deployments.protocol import DecoderStats, EncoderStats, RenderedPage, Stage
 from deployments.renderer import RendererStats
 from glyph_core.engine.engine import EngineStats
 from glyph_core.errors import GlyphError, OverloadedError, StageError
-from glyph_core.types import Answer, Page, PageFeatures, PagePlan, Progress, TextDelta, Timings, Usage
+from glyph_core.types import Answer, Page, PageError, PageFeatures, PagePlan, Progress, TextDelta, Timings, Usage
 from tests.deployments.fakes import range_of, request_about, stored
 
 PLAN = PagePlan(3, 476, 868, "ab" * 16)
@@ -55,13 +55,15 @@ def test_errors_cross_with_all_that_they_say(error: type[GlyphError]) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_features_cross_as_they_are_and_out_of_band(dtype: torch.dtype) -> None:
     features = torch.randn(7, 32).to(dtype)
-    packed = pack(PageFeatures(PLAN, (1, 2, 14), features), render_s=0.1, encode_s=0.2)
+    error = PageError("scan.pdf", 1, "it hangs")
+    packed = pack(PageFeatures(PLAN, (1, 2, 14), features, error), render_s=0.1, encode_s=0.2)
     buffers: list[pickle.PickleBuffer] = []
     message = pickle.dumps(packed, protocol=5, buffer_callback=buffers.append)
     assert sum(buffer.raw().nbytes for buffer in buffers) == features.nbytes
     received = pickle.loads(message, buffers=[bytes(buffer.raw()) for buffer in buffers])  # read-only, as Ray's
     arrived = unpack(received)
     assert (arrived.plan, arrived.grid_thw, arrived.features.dtype) == (PLAN, (1, 2, 14), dtype)
+    assert arrived.error == error
     assert torch.equal(arrived.features, features)
     assert arrived.features.data_ptr() != received.values.ctypes.data  # its own memory
 
