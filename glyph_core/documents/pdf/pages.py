@@ -16,7 +16,7 @@ from glyph_core.documents.pdf.lines import Line, holds, lines_of, vectors_of
 from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened, reason_of
 from glyph_core.documents.pdf.paragraphs import Paragraph, paragraphs_of
 from glyph_core.documents.pdf.pixels import pixels_of
-from glyph_core.documents.pdf.rows import rows_of
+from glyph_core.documents.pdf.rows import rows_of, words_in
 from glyph_core.documents.pdf.suspicion import reason_for_native
 from glyph_core.documents.pdf.tables import PdfTable, tables_of
 from glyph_core.types import DocumentSource, PageError
@@ -108,6 +108,7 @@ def _reflowed(
     straight = [line for line in flowing if line.is_straight]
     figures = _figures(page, pictures, lines)
     things: list[Line | PdfTable | _Figure] = [*straight, *tables, *figures]
+    words = words_in(lines)
     parts: list[Paragraph | Block] = []
     for stretch in in_columns(things, gutters_of(straight)):
         pending: list[Line] = []
@@ -115,10 +116,10 @@ def _reflowed(
             if isinstance(thing, Line):
                 pending.append(thing)
                 continue
-            parts += paragraphs_of(rows_of(pending))
+            parts += paragraphs_of(rows_of(pending), words)
             pending = []
             parts.append(thing.block)
-        parts += paragraphs_of(rows_of(pending))
+        parts += paragraphs_of(rows_of(pending), words)
     turned = [line for line in flowing if not line.is_straight]
     if turned:  # as it is drawn: turned and vertical text has rows of its own
         text = "\n".join(line.text.strip() for line in turned)

@@ -11,12 +11,13 @@ import numpy as np
 
 from glyph_core.documents.blocks import Box
 from glyph_core.documents.pdf.lines import union
-from glyph_core.documents.pdf.rows import Row, joined, words_in
+from glyph_core.documents.pdf.rows import Row, joined
 
 _NEW_BLOCK_EM = 0.5  # more space between two rows than usual by so much begins a block
 _OTHER_SIZE = 1.12  # rows whose sizes differ by this factor are of different blocks
 _INDENT_EM = 0.8
 _BULLET = re.compile(r"([•◦▪▫■□●○‣⁃∙·\uf0b7\uf0a7\uf0d8➢✓✔❖]|[-–—*](?=\s))\s*(?=\S)")
+_STOPS = ".;:!?。；：！？"  # before a number these end what stood there; else the sentence may go on with it
 _PRIVATE_BULLETS = "\uf0b7\uf0a7\uf0d8"  # of the Symbol and Wingdings fonts
 _NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z]|[ivxlc]{1,6})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?|[①-⑳])\s+(?=\S)")
 
@@ -33,11 +34,10 @@ class Paragraph:
     marker: str = ""  # of an item
 
 
-def paragraphs_of(rows: Sequence[Row]) -> list[Paragraph]:
-    """``rows``, which stand one under the other, as paragraphs."""
+def paragraphs_of(rows: Sequence[Row], words: frozenset[str]) -> list[Paragraph]:
+    """``rows``, which stand one under the other, as paragraphs. ``words`` are those of the page that stand whole."""
     if not rows:
         return []
-    words = words_in(rows)
     gaps = [below.box[1] - above.box[3] for above, below in pairwise(rows)]
     near = [gap for gap, row in zip(gaps, rows, strict=False) if gap < row.size]
     usual = float(np.median(near)) if near else 0.0
@@ -64,7 +64,7 @@ def _begins(before: Row, row: Row, following: Sequence[Row], usual: float) -> bo
         return True
     if max(row.size, before.size) > _OTHER_SIZE * min(row.size, before.size) or row.is_bold != before.is_bold:
         return True
-    if _BULLET.match(row.text) or _NUMBER.match(row.text):
+    if _BULLET.match(row.text) or (_NUMBER.match(row.text) and before.text[-1] in _STOPS):
         return True
     indent = row.box[0] - before.box[0]
     hangs = bool(following) and abs(following[0].box[0] - row.box[0]) < _INDENT_EM * row.size

@@ -74,13 +74,13 @@ def text_of(lines: Sequence[Line]) -> str:
     return text
 
 
-def words_in(rows: Iterable[Row]) -> frozenset[str]:
-    """The words of ``rows``, in lower case, less the halves of those that may be cut at a line's end."""
+def words_in(lines: Iterable[Line]) -> frozenset[str]:
+    """The words of ``lines``, in lower case, less the halves of those that may be cut at a line's end."""
     words: set[str] = set()
     is_cut = False
-    for row in rows:
-        found = [word.lower() for word in _WORD.findall(row.text)]
-        begun, is_cut = is_cut, row.text.endswith(_HYPHENS)
+    for line in lines:
+        found = [word.lower() for word in _WORD.findall(line.text)]
+        begun, is_cut = is_cut, line.text.rstrip().endswith(_HYPHENS)
         words.update(found[int(begun) : len(found) - int(is_cut)])
     return frozenset(words)
 
@@ -88,16 +88,18 @@ def words_in(rows: Iterable[Row]) -> frozenset[str]:
 def joined(before: str, after: str, words: frozenset[str]) -> str:
     """Two rows of a paragraph as running text: a word that was cut at the line's end is made whole.
 
-    A hyphen between lower-case letters goes, unless both halves stand alone elsewhere in ``words`` and the whole
-    does not, as with "long-" and "term". Where both sides are CJK nothing comes between them, else a space.
+    A hyphen between letters goes where the whole stands elsewhere in ``words``, and between lower-case letters also
+    unless both halves stand there, as with "long-" and "term". Where both sides are CJK nothing comes between them,
+    else a space.
     """
     if before.endswith("\u00ad"):
         return before[:-1] + after
-    if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].islower() and after[:1].islower():
+    if before.endswith(_HYPHENS) and before[-2:-1].isalpha() and after[:1].isalpha():
         left = _WORD.findall(before[:-1])[-1].lower()
         right = _WORD.findall(after)[0].lower()
-        is_compound = left in words and right in words and left + right not in words
-        return before + after if is_compound else before[:-1] + after
+        stands_whole = left + right in words
+        is_cut = before[-2].islower() and after[0].islower() and not (left in words and right in words)
+        return before[:-1] + after if stands_whole or is_cut else before + after
     if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].isalnum() and after[:1].isalnum():
         return before + after
     if _UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]):
