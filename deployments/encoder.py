@@ -148,6 +148,7 @@ def _done(page: EncodedPage) -> asyncio.Future[EncodedPage]:
 
 def load_encoder(config: ModelConfig) -> LoadedEncoder:
     """The vision half of a checkpoint. Raises ModelError where it cannot be loaded."""
-    place = place_model(config)
-    encoder = VisionEncoder(family_of(resolve_checkpoint(config.model)), place.dtype, place.device)
+    checkpoint = resolve_checkpoint(config.model)
+    place = place_model(config, vision_of=checkpoint)
+    encoder = VisionEncoder(family_of(checkpoint), place.dtype, place.device)
     return LoadedEncoder(encoder, place.report("encoder"))

@@ -8,7 +8,8 @@ import torch
 
 from deployments.protocol import StageReport, versions_of
 from glyph_core.config import ModelConfig
-from glyph_core.model.loading import pick_device, pick_dtype
+from glyph_core.model.checkpoint import Checkpoint
+from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,12 @@ class Place:
         return StageReport(stage, name, versions_of("torch", "transformers"), dtype)
 
 
-def place_model(config: ModelConfig) -> Place:
-    """Decides it, and sets this process's threads. Raises ModelError for a device that is not there."""
+def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Place:
+    """Decides it, for the vision tower of a checkpoint or for the language model, and sets this process's threads.
+    Raises ModelError for a device that is not there."""
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     device = pick_device(config.device)
+    if vision_of is not None:
+        return Place(device, pick_vision_dtype(config.dtype, device, vision_of))
     return Place(device, pick_dtype(config.dtype, device))

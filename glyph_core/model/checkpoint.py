@@ -30,6 +30,7 @@ class Checkpoint:
     preset: str  # render preset that it was trained for
     max_model_len: int  # tokens of prompt and answer
     eos_token_ids: tuple[int, ...]
+    dtype: str | None = None  # that its weights are stored in, by torch's name; None: not said
     window_pages: int | None = None  # pages that it reads well at once; None: as many as its context holds
     absent_answer: str | None = None  # what it answers where the pages don't tell; None: no fixed words
     reads: ReadingRange | None = None  # what it was measured on; None: not declared
@@ -69,6 +70,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             preset=glyph_config.render_preset,
             max_model_len=int(text_config["max_position_embeddings"]),
             eos_token_ids=_eos_token_ids(path, text_config),
+            dtype=config.get("dtype", config.get("torch_dtype")),  # the second is transformers 4's name
             window_pages=glyph_config.window_pages,
             absent_answer=glyph_config.absent_answer,
             reads=glyph_config.reads,

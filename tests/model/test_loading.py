@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.model.glm4v import TEXT_PARTS, VISION_PARTS
-from glyph_core.model.loading import load_part, pick_device, pick_dtype
+from glyph_core.model.loading import load_part, pick_device, pick_dtype, pick_vision_dtype
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 CPU = torch.device("cpu")
@@ -186,6 +187,17 @@ def test_device_and_dtype_by_name() -> None:
             pick_device(name)
     with pytest.raises(ModelError, match="the dtype 'int8'; use auto, float32"):
         pick_dtype("int8", CPU)
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_the_vision_tower_runs_in_bfloat16_where_that_is_fast(has_units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_units})
+    stored = replace(resolve_checkpoint("glyph-mini"), dtype="bfloat16")
+    fast = torch.bfloat16 if has_units else torch.float32
+    assert pick_vision_dtype("auto", CPU, stored) == fast
+    assert pick_vision_dtype("auto", CPU, replace(stored, dtype="float32")) == torch.float32
+    assert pick_vision_dtype("float32", CPU, stored) == torch.float32
+    assert pick_vision_dtype("auto", torch.device("cuda"), stored) == torch.bfloat16
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")

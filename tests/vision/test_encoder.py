@@ -46,7 +46,7 @@ def test_a_batch_equals_transformers(folder: Path, family: Family, encoder: Visi
     with torch.no_grad():
         expected = full.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output
     for got, reference, page in zip(encoder.encode(as_pages(pixels)), expected, pixels, strict=True):
-        torch.testing.assert_close(got.features, reference, rtol=0, atol=1e-6)
+        torch.testing.assert_close(got.features, reference, rtol=0, atol=5e-6)
         assert got.grid_thw == family.grid_thw(page.shape[1], page.shape[0])
         assert got.num_visual_tokens == family.num_visual_tokens(got.grid_thw)
 
