@@ -154,6 +154,6 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig) -> LoadedDeco
     checkpoint = resolve_checkpoint(config.model)
     reader = Reader.of(checkpoint)
     place = place_model(config)
-    text_model = reader.family.load_text(place.dtype, place.device)
+    text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
     engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
     return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder"))

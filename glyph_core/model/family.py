@@ -89,8 +89,11 @@ class Family(Protocol):
         grid_thw (pages, 3) int64, what :meth:`VisionModel.encode` takes."""
         ...
 
-    def load_text(self, dtype: torch.dtype, device: torch.device) -> TextModel:
-        """Raises ModelError naming a weight that the checkpoint lacks."""
+    def load_text(
+        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
+    ) -> TextModel:
+        """``weights`` and ``kernels`` as in :class:`glyph_core.config.ModelConfig`. Raises ModelError naming a weight
+        that the checkpoint lacks, and for FP8 on a device that it doesn't run on."""
         ...
 
     def load_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:

@@ -14,14 +14,17 @@ from transformers import Glm4vForConditionalGeneration
 
 from glyph_core.model.attention import ATTENTION_NAME, PagedAttention
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.loading import load_config, load_part
+from glyph_core.model.family import TextModel
+from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.layer_ops import pick_ops
+from glyph_core.model.loading import is_fused, load_config, load_part
 from glyph_core.model.patches import GridTHW, read_geometry
-from glyph_core.model.whole_kernels import replace_whole_kernels
+from glyph_core.model.rope_index import rope_index
+from glyph_core.model.weights import CheckpointWeights
 from glyph_core.types import Prompt
 
 VISION_PARTS = ("model.visual",)
 TEXT_PARTS = ("model.language_model", "lm_head")
-IMAGE_TOKEN = 1  # get_rope_index's mark of an image's token; 0 is text
 
 
 class Glm4vTextModel:
@@ -47,13 +50,7 @@ class Glm4vTextModel:
 
     def positions(self, prompt: Prompt) -> tuple[torch.Tensor, int]:
         """The model's own ``get_rope_index``: (3, T) int64 on the host, and what later tokens add to their index."""
-        token_ids = torch.tensor([prompt.token_ids])
-        token_types = torch.zeros_like(token_ids)
-        for page in prompt.pages:
-            token_types[0, page.start : page.stop] = IMAGE_TOKEN
-        grids = torch.tensor([page.grid_thw for page in prompt.pages]) if prompt.pages else None
-        positions, deltas = self._model.model.get_rope_index(token_ids, token_types, image_grid_thw=grids)
-        return positions[:, 0], int(deltas.item())
+        return rope_index(self._model, prompt)
 
     def forward(self, inputs_embeds: torch.Tensor, positions: torch.Tensor, attention: PagedAttention) -> torch.Tensor:
         """(T, H) and (3, T) → last hidden states (T, H)."""
@@ -109,13 +106,17 @@ class Glm4vFamily:
         grids = [self.grid_thw(width_px=page.shape[1], height_px=page.shape[0]) for page in pages]
         return torch.from_numpy(patches), torch.tensor(grids)
 
-    def load_text(self, dtype: torch.dtype, device: torch.device) -> Glm4vTextModel:
+    def load_text(
+        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
+    ) -> TextModel:
+        if is_fused(device, weights=weights, kernels=kernels):
+            source = CheckpointWeights(self.checkpoint.path, dtype, device)
+            config = load_config(self.checkpoint.path)
+            return FusedGlm4vTextModel(config, source, pick_ops(device), is_fp8=weights == "fp8")
         return Glm4vTextModel(self._load(VISION_PARTS, dtype, device, ATTENTION_NAME))
 
     def load_vision(self, dtype: torch.dtype, device: torch.device) -> Glm4vVisionModel:
-        model = self._load(TEXT_PARTS, dtype, device, "sdpa")
-        replace_whole_kernels(model)
-        return Glm4vVisionModel(model)
+        return Glm4vVisionModel(self._load(TEXT_PARTS, dtype, device, "sdpa"))
 
     def _load(self, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str) -> Any:
         return load_part(

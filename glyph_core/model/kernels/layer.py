@@ -1,0 +1,160 @@
+"""Triton kernels for what stands between the matrix products of a layer, and for products of few rows.
+
+Each reads and writes its tensors once; a layer of glm4v has four norms, and each pair that only an addition parts is
+one kernel. Written by hand rather than by ``torch.compile``: transformers' layers call our attention in their midst,
+where a compiled graph breaks and is compiled anew for each number of tokens, and a server must not compile while it
+serves.
+
+Shapes: T tokens, H hidden size, I intermediate size, N and K a weight's rows and columns, M few tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+MAX_FEW_ROWS = 16  # of a product that is bound by reading its weights; the least that tl.dot takes
+E4M3_MAX = tl.constexpr(448.0)
+
+
+@triton.jit
+def _normed(wide, weight, eps, SIZE: tl.constexpr):
+    """Rounded to the weight's dtype before the weight and after it, as transformers does; sums in float32."""
+    normed = (wide * tl.rsqrt(tl.sum(wide * wide, 0) / SIZE + eps)).to(weight.dtype)
+    return (normed.to(tl.float32) * weight.to(tl.float32)).to(weight.dtype)
+
+
+@triton.jit
+def norm_kernel(x_ptr, weight_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
+    exists = column < SIZE
+    wide = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
+    weight = tl.load(weight_ptr + column, mask=exists, other=0.0)
+    tl.store(out_ptr + row + column, _normed(wide, weight, eps, SIZE), mask=exists)
+
+
+@triton.jit
+def add_norms_kernel(
+    residual_ptr, x_ptr, post_ptr, next_ptr, sum_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr
+):
+    row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
+    exists = column < SIZE
+    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
+    post = tl.load(post_ptr + column, mask=exists, other=0.0)
+    normed = _normed(x, post, eps, SIZE).to(tl.float32)
+    residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
+    summed = (residual.to(tl.float32) + normed).to(residual.dtype)
+    tl.store(sum_ptr + row + column, summed, mask=exists)
+    following = tl.load(next_ptr + column, mask=exists, other=0.0)
+    tl.store(out_ptr + row + column, _normed(summed.to(tl.float32), following, eps, SIZE), mask=exists)
+
+
+@triton.jit
+def rotate_kernel(
+    x_ptr, cos_ptr, sin_ptr, stride, NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
+    WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Neighbours (2i, 2i + 1) are a pair, as GLM has them."""
+    token = tl.program_id(0).to(tl.int64)
+    place = tl.arange(0, WIDTH)
+    exists = place < NUM_HEADS * HALF
+    pair = place % HALF
+    at = x_ptr + token * stride + (place // HALF) * HEAD_DIM + 2 * pair
+    cos = tl.load(cos_ptr + token * HALF + pair, mask=exists)
+    sin = tl.load(sin_ptr + token * HALF + pair, mask=exists)
+    even, odd = tl.load(at, mask=exists).to(tl.float32), tl.load(at + 1, mask=exists).to(tl.float32)
+    tl.store(at, (even * cos - odd * sin).to(x_ptr.dtype.element_ty), mask=exists)
+    tl.store(at + 1, (odd * cos + even * sin).to(x_ptr.dtype.element_ty), mask=exists)
+
+
+@triton.jit
+def silu_kernel(x_ptr, out_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
+    exists = column < SIZE
+    gate = tl.load(x_ptr + row * 2 * SIZE + column, mask=exists, other=0.0).to(tl.float32)
+    up = tl.load(x_ptr + row * 2 * SIZE + SIZE + column, mask=exists, other=0.0).to(tl.float32)
+    tl.store(out_ptr + row * SIZE + column, (up * gate / (1 + tl.exp(-gate))).to(out_ptr.dtype.element_ty), mask=exists)
+
+
+@triton.jit
+def quantize_kernel(x_ptr, out_ptr, scale_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
+    exists = column < SIZE
+    x = tl.load(x_ptr + row * SIZE + column, mask=exists, other=0.0).to(tl.float32)
+    scale = tl.maximum(tl.max(tl.abs(x), 0), 1.0e-12) / E4M3_MAX
+    tl.store(out_ptr + row * SIZE + column, (x / scale).to(tl.float8e4nv), mask=exists)
+    tl.store(scale_ptr + row, scale)
+
+
+@triton.jit
+def few_rows_kernel(
+    x_ptr, weight_ptr, scale_ptr, bias_ptr, out_ptr, num_rows, N: tl.constexpr, K: tl.constexpr,
+    HAS_SCALE: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
+):  # fmt: skip
+    row, column, inner = tl.arange(0, ROWS), tl.program_id(0) * TILE_N + tl.arange(0, TILE_N), tl.arange(0, TILE_K)
+    is_row, is_column = row < num_rows, column < N
+    summed = tl.zeros([ROWS, TILE_N], tl.float32)
+    for first in range(0, K, TILE_K):
+        k = first + inner
+        x = tl.load(x_ptr + row[:, None] * K + k[None, :], mask=is_row[:, None] & (k < K)[None, :], other=0.0)
+        at = column.to(tl.int64)[:, None] * K + k[None, :]
+        weight = tl.load(weight_ptr + at, mask=is_column[:, None] & (k < K)[None, :], other=0.0).to(x.dtype)
+        summed += tl.dot(x, tl.trans(weight), input_precision="ieee")
+    if HAS_SCALE:
+        summed *= tl.load(scale_ptr + column, mask=is_column, other=0.0)[None, :]
+    if HAS_BIAS:
+        summed += tl.load(bias_ptr + column, mask=is_column, other=0.0).to(tl.float32)[None, :]
+    to = out_ptr + row[:, None] * N + column[None, :]
+    tl.store(to, summed.to(out_ptr.dtype.element_ty), mask=is_row[:, None] & is_column[None, :])
+
+
+def norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    out, size = torch.empty_like(x), x.shape[-1]
+    norm_kernel[(x.shape[0],)](x, weight, out, eps, size, triton.next_power_of_2(size), num_warps=8)
+    return out
+
+
+def add_norms(
+    residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
+    add_norms_kernel[(x.shape[0],)](
+        residual, x, post, following, summed, out, eps, size, triton.next_power_of_2(size), num_warps=8
+    )
+    return summed, out
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
+    half = cos.shape[1]
+    width = triton.next_power_of_2(num_heads * half)
+    rotate_kernel[(x.shape[0],)](x, cos, sin, x.stride(0), num_heads, head_dim, half, width, num_warps=4)
+
+
+def silu_mul(x: torch.Tensor) -> torch.Tensor:
+    num_tokens, size = x.shape[0], x.shape[1] // 2
+    out, width = x.new_empty(num_tokens, size), min(1024, triton.next_power_of_2(size))
+    silu_kernel[(num_tokens, triton.cdiv(size, width))](x, out, size, width, num_warps=4)
+    return out
+
+
+def quantize_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    out = torch.empty_like(x, dtype=torch.float8_e4m3fn)
+    scale = torch.empty(x.shape[0], 1, dtype=torch.float32, device=x.device)
+    size = x.shape[1]
+    quantize_kernel[(x.shape[0],)](x, out, scale, size, triton.next_power_of_2(size), num_warps=8)
+    return out, scale
+
+
+def few_rows(
+    x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """``x`` (M, K) with M ≤ MAX_FEW_ROWS, ``weight`` (N, K) of x's dtype or float8_e4m3fn with ``scale`` (N,)."""
+    (num_rows, k), n = x.shape, weight.shape[0]
+    out, tile_n = x.new_empty(num_rows, n), 32 if n >= 16384 else 16
+    tile_k = min(256, max(16, triton.next_power_of_2(k)))
+    few_rows_kernel[(triton.cdiv(n, tile_n),)](
+        x, weight, scale, bias, out, num_rows, n, k, scale is not None, bias is not None, MAX_FEW_ROWS, tile_n, tile_k,
+        num_warps=4, num_stages=4,
+    )  # fmt: skip
+    return out

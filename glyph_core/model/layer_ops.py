@@ -1,0 +1,102 @@
+"""What stands between the matrix products of a layer: written out in PyTorch, and the kernels that must equal it.
+
+Shapes: T tokens, H hidden size, I intermediate size, Hq and Hk query and key/value heads, D head dim, R rotated part of
+it, N and K a weight's rows and columns.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+E4M3_MAX = 448.0  # the largest number of float8_e4m3fn
+
+
+class LayerOps(Protocol):
+    max_few_rows: int  # of a product that :meth:`few_rows` takes; 0: of none
+
+    def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        """RMSNorm (Zhang & Sennrich 2019) over (T, H), in float32 within."""
+        ...
+
+    def add_norms(
+        self, residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``residual`` + norm of ``x`` by ``post``, and that sum's norm by ``following``; all (T, H)."""
+        ...
+
+    def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
+        """Turns the first R places of the first ``num_heads`` heads of ``x`` (T, heads × D), in place, by angles whose
+        ``cos`` and ``sin`` are (T, R / 2) float32; neighbours are a pair."""
+        ...
+
+    def silu_mul(self, x: torch.Tensor) -> torch.Tensor:
+        """(T, 2 × I), gate before up → SiLU(gate) × up, (T, I)."""
+        ...
+
+    def quantize_rows(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, K) → float8_e4m3fn (N, K) and scales (N, 1) float32 whose product is near ``x``."""
+        ...
+
+    def few_rows(
+        self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """``x`` (M, K) times ``weight`` (N, K), which is of x's dtype, or float8_e4m3fn with ``scale`` (N,)."""
+        ...
+
+
+class TorchOps:
+    """The reference; runs anywhere."""
+
+    max_few_rows = 0
+
+    def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        wide = x.float()
+        return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+    def add_norms(
+        self, residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        summed = residual + self.norm(x, post, eps)
+        return summed, self.norm(summed, following, eps)
+
+    def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
+        heads = x.view(x.shape[0], -1, head_dim)[:, :num_heads]
+        rotated = heads[..., : 2 * cos.shape[1]]
+        even, odd = rotated[..., 0::2].float(), rotated[..., 1::2].float()
+        cos, sin = cos[:, None], sin[:, None]
+        rotated.copy_(torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2))
+
+    def silu_mul(self, x: torch.Tensor) -> torch.Tensor:
+        gate, up = x.chunk(2, dim=-1)
+        return F.silu(gate) * up
+
+    def quantize_rows(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        wide = x.float()
+        scale = wide.abs().amax(-1, keepdim=True).clamp(min=1e-12) / E4M3_MAX
+        return (wide / scale).to(torch.float8_e4m3fn), scale
+
+    def few_rows(
+        self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        full = weight.to(x.dtype) if scale is None else (weight.float() * scale[:, None]).to(x.dtype)
+        return F.linear(x, full, bias)
+
+
+class TritonOps:
+    """Kernels, one an operation; see :mod:`glyph_core.model.kernels.layer`."""
+
+    def __init__(self) -> None:
+        from glyph_core.model.kernels import layer  # triton is not everywhere
+
+        self.max_few_rows = layer.MAX_FEW_ROWS
+        self.norm, self.add_norms, self.rotate = layer.norm, layer.add_norms, layer.rotate
+        self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, layer.few_rows
+
+
+def pick_ops(device: torch.device) -> LayerOps:
+    """Kernels on CUDA where Triton is installed, PyTorch elsewhere."""
+    return TritonOps() if device.type == "cuda" and find_spec("triton") else TorchOps()

@@ -1,0 +1,92 @@
+"""Matrix products with weights as they are, or in 8 bits.
+
+FP8 is e4m3 with one scale a row of the weight. Where few tokens come, the product is bound by reading the weight: it
+is read in 8 bits and multiplied in the model's dtype. Where many come, the tokens' rows are quantised too, and the
+tensor cores multiply in 8 bits.
+
+Shapes: T tokens, N rows and K columns of a weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from glyph_core.errors import ModelError
+from glyph_core.model.layer_ops import LayerOps
+
+FP8_CAPABILITIES = ((8, 9), (9, 0))  # Ada and Hopper: what it was written and measured for
+
+
+class Linear(Protocol):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """(T, K) → (T, N)."""
+        ...
+
+    @property
+    def num_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLinear:
+    weight: torch.Tensor  # (N, K)
+    bias: torch.Tensor | None = None  # (N,)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    @property
+    def num_bytes(self) -> int:
+        return self.weight.nbytes + (0 if self.bias is None else self.bias.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Fp8Linear:
+    weight: torch.Tensor  # (N, K) float8_e4m3fn
+    scale: torch.Tensor  # (N,) float32
+    bias: torch.Tensor | None
+    ops: LayerOps
+
+    @classmethod
+    def quantize(cls, weight: torch.Tensor, bias: torch.Tensor | None, ops: LayerOps) -> Fp8Linear:
+        """From ``weight`` (N, K) of any dtype."""
+        quantized, scale = ops.quantize_rows(weight.contiguous())
+        return cls(quantized, scale[:, 0].contiguous(), bias, ops)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] <= self.ops.max_few_rows:
+            return self.ops.few_rows(x, self.weight, self.scale, self.bias)
+        rows, row_scale = self.ops.quantize_rows(x.contiguous())
+        if x.is_cuda:
+            product: torch.Tensor = torch._scaled_mm(
+                rows, self.weight.t(), row_scale, self.scale[None], out_dtype=torch.bfloat16, use_fast_accum=True
+            )
+        else:
+            product = (rows.float() * row_scale) @ (self.weight.float() * self.scale[:, None]).t()
+        product = product.to(x.dtype)
+        return product if self.bias is None else product + self.bias
+
+    @property
+    def num_bytes(self) -> int:
+        return self.weight.nbytes + self.scale.nbytes + (0 if self.bias is None else self.bias.nbytes)
+
+
+def check_fp8(device: torch.device) -> None:
+    """Raises ModelError, with the reason, for a device that FP8 weights don't run on. The CPU computes the same in
+    other steps, slowly: what the GPU's result is compared with."""
+    if device.type == "cpu":
+        return
+    if device.type != "cuda":
+        raise ModelError(
+            f"FP8 weights run on CUDA, and the model is to run on {device.type}; set model.weights to auto"
+        )
+    capability = torch.cuda.get_device_capability(device)
+    if capability not in FP8_CAPABILITIES:
+        known = ", ".join(f"sm_{major}{minor}" for major, minor in FP8_CAPABILITIES)
+        raise ModelError(
+            f"FP8 weights run on {known}, and {torch.cuda.get_device_name(device)} is sm_{capability[0]}{capability[1]}"
+            "; set model.weights to auto"
+        )

@@ -1,0 +1,44 @@
+"""The engine over the fused model, its kernels and replayed steps gives what transformers gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from glyph_core.config import EngineConfig, SamplingConfig
+from glyph_core.engine.engine import Engine
+from glyph_core.engine.replay import EagerReplayer
+from glyph_core.model.checkpoint import resolve_checkpoint
+from glyph_core.model.family import family_of
+from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.layer_ops import TritonOps
+from glyph_core.model.loading import load_config
+from glyph_core.model.weights import CheckpointWeights
+from tests.engine.conftest import CaseFactory, EngineFactory
+from tests.engine.driving import Case, drive, token_ids
+
+CPU = torch.device("cpu")
+PAGES = ((224, 112), (140, 196), (28, 28))
+
+
+def test_fused_model_with_the_reference_attention(
+    tiny_folder: Path, tiny_case: CaseFactory, make_engine: EngineFactory
+) -> None:
+    model = family_of(resolve_checkpoint(str(tiny_folder))).load_text(torch.float32, CPU, kernels="fused")
+    cases = {f"{seed}": tiny_case(PAGES, seed) for seed in range(3)}
+    outputs = drive(make_engine(model, max_num_batched_tokens=50), cases)
+    assert {name: token_ids(outputs[name]) for name in cases} == {name: case.expected for name, case in cases.items()}
+
+
+def test_everything_that_runs_on_a_gpu(tiny_folder: Path, tiny_case: CaseFactory) -> None:
+    """Interpreted, and the replayed steps run plainly."""
+    pytest.importorskip("triton", reason="the package triton is not installed")
+    weights = CheckpointWeights(tiny_folder, torch.float32, CPU)
+    model = FusedGlm4vTextModel(load_config(tiny_folder), weights, TritonOps())
+    config = EngineConfig(num_blocks=64, attention="triton", prefill="split", max_num_batched_tokens=64)
+    plain = tiny_case(PAGES)
+    case = Case(plain.prompt, plain.features, plain.expected[:4], SamplingConfig(max_tokens=4, ignore_eos=True))
+    engine = Engine(model, config, (), 4096, EagerReplayer())
+    assert token_ids(drive(engine, {"a": case})["a"]) == case.expected

@@ -1,0 +1,75 @@
+"""The kernels equal what is written out in PyTorch. Without a CUDA device Triton runs them as Python."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from glyph_core.model.layer_ops import TorchOps, TritonOps
+
+pytest.importorskip("triton", reason="the package triton is not installed")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+EPS = 1e-5
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed + len(shape))
+    return torch.randn(shape, generator=random).to(DEVICE, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("size", [64, 384])
+def test_norms(size: int, dtype: torch.dtype) -> None:
+    residual, x = draw(3, size, dtype=dtype), draw(3, size, dtype=dtype, seed=1)
+    post, following = 1 + draw(size, dtype=dtype) / 4, 1 + draw(size, dtype=dtype, seed=2) / 4
+    tolerance = {"atol": TOLERANCE[dtype], "rtol": TOLERANCE[dtype]}
+    torch.testing.assert_close(TritonOps().norm(x, post, EPS), TorchOps().norm(x, post, EPS), **tolerance)
+    got, expected = (ops.add_norms(residual, x, post, following, EPS) for ops in (TritonOps(), TorchOps()))
+    torch.testing.assert_close(got[0], expected[0], **tolerance)
+    torch.testing.assert_close(got[1], expected[1], atol=2 * TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_rotation_leaves_values_and_the_rest_of_a_head_alone(dtype: torch.dtype) -> None:
+    x = draw(5, 10 * 16, dtype=dtype)
+    angles = draw(5, 4)
+    rotated = [x.clone(), x.clone()]
+    for ops, target in zip((TritonOps(), TorchOps()), rotated, strict=True):
+        ops.rotate(target, angles.cos(), angles.sin(), 8, 16)
+    torch.testing.assert_close(*rotated, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+    before, after = x.view(5, 10, 16), rotated[0].view(5, 10, 16)
+    assert torch.equal(after[:, 8:], before[:, 8:])
+    assert torch.equal(after[..., 8:], before[..., 8:])
+    assert not torch.isclose(after[:, :8, :8], before[:, :8, :8]).all()
+
+
+@pytest.mark.parametrize("size", [96, 1100])
+def test_silu(size: int) -> None:
+    x = 3 * draw(3, 2 * size)
+    torch.testing.assert_close(TritonOps().silu_mul(x), TorchOps().silu_mul(x))
+
+
+@pytest.mark.parametrize(("num_rows", "n", "k"), [(1, 40, 64), (7, 33, 300), (16, 64, 1100)])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_products_of_few_rows(num_rows: int, n: int, k: int, has_bias: bool) -> None:
+    x, weight = draw(num_rows, k), draw(n, k, seed=1)
+    bias = draw(n) if has_bias else None
+    got, expected = (ops.few_rows(x, weight, None, bias) for ops in (TritonOps(), TorchOps()))
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    quantized, scale = TorchOps().quantize_rows(weight)
+    got, expected = (ops.few_rows(x, quantized, scale[:, 0], bias) for ops in (TritonOps(), TorchOps()))
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_quantised_rows() -> None:
+    """The scales are equal; the numbers differ by a rounding at most (Triton's interpreter rounds in its own way)."""
+    x = draw(6, 200) * torch.tensor([1e-20, 1e-3, 1, 10, 1000, 0], device=DEVICE)[:, None]
+    for ops in (TorchOps(), TritonOps()) if DEVICE.type == "cuda" else (TorchOps(),):
+        quantized, scale = ops.quantize_rows(x)
+        assert quantized.dtype == torch.float8_e4m3fn
+        restored = quantized.float() * scale
+        largest = x.abs().amax(-1, keepdim=True)
+        # Three bits behind the point: half of a step of 1/8 at each power of two, and the steps below 2^-6 are equal.
+        assert ((restored - x).abs() <= torch.maximum(x.abs() / 16, largest / 448 / 512 + 1e-14)).all()
+    torch.testing.assert_close(TritonOps().quantize_rows(x)[1], TorchOps().quantize_rows(x)[1])
