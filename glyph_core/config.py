@@ -218,7 +218,7 @@ class ModelConfig(Config):
 
     model: str = Field("glyph-mini", description="glyph-mini, a checkpoint folder, or a hub id such as zai-org/Glyph")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: float32 on the CPU, else bfloat16"
+        "auto", description="auto: float32 on the CPU (the vision tower bfloat16 where it is fast), else bfloat16"
     )
     weights: Literal["auto", "fp8"] = Field(
         "auto", description="of the language model's layers. auto: in dtype; fp8: e4m3 with a scale a row (sm_89, sm_90)"

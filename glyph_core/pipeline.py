@@ -31,7 +31,7 @@ from glyph_core.config import PipelineConfig, RenderConfig, SamplingConfig, pres
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
 from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.loading import pick_device, pick_dtype
+from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import Answer, AnswerEvent, DocumentSource, Page, Progress
@@ -52,11 +52,10 @@ class Pipeline:
         dtype = pick_dtype(config.model.dtype, device)
         self.reader = Reader.of(checkpoint)
         self.render_config = config.render or preset(checkpoint.preset)
-        self.encoder = VisionEncoder(self.reader.family, dtype, device)
+        vision_dtype = pick_vision_dtype(config.model.dtype, device, checkpoint)
+        self.encoder = VisionEncoder(self.reader.family, vision_dtype, device)
         self.engine = Engine(
-            self.reader.family.load_text(
-                dtype, device, weights=config.model.weights, kernels=config.model.kernels
-            ),
+            self.reader.family.load_text(dtype, device, weights=config.model.weights, kernels=config.model.kernels),
             config.engine,
             checkpoint.eos_token_ids,
             checkpoint.max_model_len,

@@ -21,6 +21,7 @@ from glyph_core.model.loading import is_fused, load_config, load_part
 from glyph_core.model.patches import GridTHW, read_geometry
 from glyph_core.model.rope_index import rope_index
 from glyph_core.model.weights import CheckpointWeights
+from glyph_core.model.whole_kernels import replace_whole_kernels
 from glyph_core.types import Prompt
 
 VISION_PARTS = ("model.visual",)
@@ -116,7 +117,9 @@ class Glm4vFamily:
         return Glm4vTextModel(self._load(VISION_PARTS, dtype, device, ATTENTION_NAME))
 
     def load_vision(self, dtype: torch.dtype, device: torch.device) -> Glm4vVisionModel:
-        return Glm4vVisionModel(self._load(TEXT_PARTS, dtype, device, "sdpa"))
+        model = self._load(TEXT_PARTS, dtype, device, "sdpa")
+        replace_whole_kernels(model)
+        return Glm4vVisionModel(model)
 
     def _load(self, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str) -> Any:
         return load_part(
