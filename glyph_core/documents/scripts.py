@@ -18,14 +18,22 @@ ScriptCounts = tuple[tuple[str, int], ...]  # script and number of letters, the 
 
 def count_scripts(text: str) -> ScriptCounts:
     """The letters of ``text`` by script; digits, punctuation and signs belong to none."""
-    if not text:
-        return ()
-    occurrences = np.bincount(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32))
-    counts: Counter[str] = Counter()
+    if text.isascii():  # the usual case, and most of a large text's time
+        num_letters = _num_ascii_letters(np.frombuffer(text.encode(), dtype=np.uint8))
+        return ((LATIN, num_letters),) if num_letters else ()
+    codepoints = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    is_ascii = codepoints < 0x80
+    counts: Counter[str] = Counter({LATIN: _num_ascii_letters(codepoints[is_ascii].astype(np.uint8))})
+    occurrences = np.bincount(codepoints[~is_ascii])
     for codepoint in np.flatnonzero(occurrences).tolist():
         if script := script_of(chr(codepoint)):
             counts[script] += int(occurrences[codepoint])
-    return tuple(counts.most_common())
+    return tuple((script, count) for script, count in counts.most_common() if count)
+
+
+def _num_ascii_letters(characters: np.ndarray) -> int:
+    """characters (n,) uint8, all of them ASCII."""
+    return int(np.count_nonzero((characters | 0x20) - np.uint8(ord("a")) < 26))  # upper case to lower; the rest wraps
 
 
 @lru_cache(maxsize=65_536)

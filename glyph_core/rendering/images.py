@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from glyph_core.config import MAX_PAGE_PIXELS, RenderConfig
+from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 
 MAX_ASPECT = 100  # Glm4v's resize refuses over 200
@@ -37,7 +38,7 @@ class ImagePages:
     def num_picture_pages(self) -> int:
         return len(self.pages)
 
-    def draw(self, start: int, stop: int) -> list[DrawnPage]:
+    def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         return [DrawnPage(page.copy()) for page in self.pages[start:stop]]
 
     def placed(self, page_index: int) -> PlacedGlyphs:

@@ -11,6 +11,7 @@ import numpy as np
 from glyph_core.config import MAX_PAGE_PIXELS, RenderConfig
 from glyph_core.documents.blocks import NativePage, SourcePlace
 from glyph_core.rendering.images import on_paper, paper_size
+from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 from glyph_core.types import PageError
 
@@ -38,7 +39,7 @@ class NativePages:
     def num_picture_pages(self) -> int:
         return len(self.blocks)
 
-    def draw(self, start: int, stop: int) -> list[DrawnPage]:
+    def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         drawn: list[DrawnPage] = []
         while start < stop:  # pages of one resolution are rasterised together
             dpi = self._dpi(self.blocks[start])

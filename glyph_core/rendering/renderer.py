@@ -16,6 +16,7 @@ from glyph_core.documents.rasterise import rasterise
 from glyph_core.documents.scripts import ScriptCounts, count_scripts
 from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
+from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import PlacedGlyphs, Span
 from glyph_core.rendering.sections import Pages, lay_out_document
 from glyph_core.types import DocumentPlan, DocumentSource, Page, PageError, PagePlan
@@ -63,8 +64,8 @@ class PageRenderer:
             num_picture_pages=pages.num_picture_pages,
         )
 
-    def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
-        """Pages ``[start, stop)``, each in memory of its own; one that could not be drawn says so. Raises
+    def render(self, source: DocumentSource, start: int, stop: int, paper: Paper = FRESH) -> list[Page]:
+        """Pages ``[start, stop)``, those of black text on ``paper``; one that could not be drawn says so. Raises
         InvalidRequestError if they don't exist."""
         laid_out = self._layout(source)
         sizes = laid_out.pages.sizes
@@ -72,7 +73,7 @@ class PageRenderer:
             raise InvalidRequestError(
                 f"no pages [{start}, {stop}) in document {source.name!r}, which has {len(sizes)}", param="start"
             )
-        drawn = list(enumerate(laid_out.pages.draw(start, stop), start))
+        drawn = list(enumerate(laid_out.pages.draw(start, stop, paper), start))
         laid_out.failed.update({index: page.error for index, page in drawn if page.error is not None})
         return [Page(self._page_plan(source, index, sizes[index]), page.pixels, page.error) for index, page in drawn]
 

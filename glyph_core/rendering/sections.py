@@ -15,6 +15,7 @@ from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.flow import lay_out, lay_out_text
 from glyph_core.rendering.images import ImagePages, on_paper
 from glyph_core.rendering.native import NativePages, Rasterise
+from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 
 
@@ -27,7 +28,7 @@ class Pages(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def num_picture_pages(self) -> int: ...  # of them, those whose text is no more than pixels to us
-    def draw(self, start: int, stop: int) -> list[DrawnPage]: ...
+    def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]: ...
     def placed(self, page_index: int) -> PlacedGlyphs: ...
     def spans(self, page_index: int) -> list[Span]: ...
 
@@ -55,12 +56,12 @@ class Sections:
     def num_picture_pages(self) -> int:
         return sum(part.num_picture_pages for part in self.parts)
 
-    def draw(self, start: int, stop: int) -> list[DrawnPage]:
+    def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         drawn: list[DrawnPage] = []
         for part, first in zip(self.parts, self.first_pages, strict=False):
             low, high = max(start - first, 0), min(stop - first, len(part.sizes))
             if low < high:
-                drawn += part.draw(low, high)
+                drawn += part.draw(low, high, paper)
         return drawn
 
     def placed(self, page_index: int) -> PlacedGlyphs:

@@ -16,6 +16,7 @@ from glyph_core.rendering.compositor import PLACED, draw, place
 from glyph_core.rendering.filler import Filled
 from glyph_core.rendering.fonts import UNITS
 from glyph_core.rendering.glyph_stream import NOT_OF_THE_TEXT, GlyphStream
+from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 from glyph_core.rendering.stream import draw_stream
 
@@ -45,8 +46,8 @@ class TextPages:
     def num_picture_pages(self) -> int:
         return 0
 
-    def draw(self, start: int, stop: int) -> list[DrawnPage]:
-        return [DrawnPage(self._draw(page_index)) for page_index in range(start, stop)]
+    def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
+        return [DrawnPage(self._draw(page_index, paper)) for page_index in range(start, stop)]
 
     def place(self, page_index: int) -> np.ndarray:
         """Where the page's glyphs go, (n,) of PLACED, in the order of the stream: all glyphs that are drawn."""
@@ -100,9 +101,9 @@ class TextPages:
         """Where the block stands that holds the character at ``offset``."""
         return self.blocks[bisect_right(self.starts, offset) - 1].place
 
-    def _draw(self, page_index: int) -> np.ndarray:
+    def _draw(self, page_index: int, paper: Paper) -> np.ndarray:
         """(height, width) uint8, or (height, width, 3) where something on the page has a colour."""
-        page = self._draw_text(page_index)
+        page = self._draw_text(page_index, paper)
         for rule in self.filled.rules_of(page_index):
             page[rule.top : rule.top + rule.height, rule.left : rule.left + rule.width] = _RULE_SHADE
         if self.config.inverted:
@@ -111,14 +112,14 @@ class TextPages:
             page = _paste(page, picture.pixels, picture.left, picture.top)
         return page
 
-    def _draw_text(self, page_index: int) -> np.ndarray:
+    def _draw_text(self, page_index: int, paper: Paper) -> np.ndarray:
         if self.stream.colours is not None:
             placed = self.place(page_index)
             colours = self.stream.colours[placed["index"]]
             if colours.any():
                 return self._draw_coloured(placed, colours, page_index)
         width, height = self.sizes[page_index]
-        page = np.empty((height, width), dtype=np.uint8)
+        page = paper.sheet(height, width)
         draw_stream(self.stream.glyphs, self._segments(page_index), self.atlas.tables, page)
         return page
 

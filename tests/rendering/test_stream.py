@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from glyph_core.config import RenderConfig, preset
 from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.compositor import PLACED, SEGMENT, draw, place
 from glyph_core.rendering.layout import break_lines
+from glyph_core.rendering.paper import OwnedPaper
+from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.rendering.stream import draw_stream
+from glyph_core.types import DocumentSource
 
 ASCII = "".join(map(chr, range(0x20, 0x7F)))
 MIXED = "Naïve Ærøskøbing — “three” 三国演义，《水浒传》。한글①※ Ǻ\u0302\u0323 Жук ½ 😀\t｜`jjfj\n"
@@ -118,3 +122,15 @@ def test_an_empty_page_is_white() -> None:
     page = np.zeros((28, 28), np.uint8)
     draw_stream(np.zeros(0, np.int32), np.zeros(0, SEGMENT), atlas_of("mini").tables, page)
     assert page.min() == 255
+
+
+def test_pages_of_text_go_where_the_caller_says() -> None:
+    renderer = PageRenderer(preset("glyph-en"))
+    source = DocumentSource("a.txt", (ASCII + "\n").encode() * 200)
+    fresh = [page.pixels for page in renderer.render(source, 0, 3)]
+    buffer = np.full(sum(pixels.size for pixels in fresh[:2]) + 5, 77, np.uint8)
+    owned = [page.pixels for page in renderer.render(source, 0, 3, OwnedPaper(buffer))]
+    assert all(np.array_equal(*pair) for pair in zip(fresh, owned, strict=True))
+    assert [np.shares_memory(pixels, buffer) for pixels in owned] == [True, True, False]  # the third does not fit
+    assert (buffer[-5:] == 77).all()
+    assert not any(np.shares_memory(first, second) for first, second in pairwise(fresh))
