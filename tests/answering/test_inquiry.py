@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glyph_core.answering.confidence import calibrated, mean_probability
-from glyph_core.config import SamplingConfig
+from glyph_core.config import EngineConfig, PipelineConfig, SamplingConfig
 from glyph_core.model.declaration import Calibration
 from glyph_core.pipeline import Pipeline
 from glyph_core.types import Answer, DocumentSource
@@ -24,7 +24,8 @@ SHORT = SamplingConfig(max_tokens=6, ignore_eos=True)
 
 def ask(folder: Path, source: DocumentSource, **declared: Any) -> Answer:
     (folder / "glyph_config.json").write_text(json.dumps({"render_preset": "mini", **declared}))
-    return Pipeline.from_pretrained(folder).ask([source], "Which?", sampling=SHORT)
+    small = PipelineConfig(engine=EngineConfig(num_blocks=32))
+    return Pipeline.from_pretrained(folder, small).ask([source], "Which?", sampling=SHORT)
 
 
 @pytest.fixture(scope="module")
