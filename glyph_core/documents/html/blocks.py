@@ -105,7 +105,8 @@ class BlockBuilder:
             elif tag == "tr":
                 table.begin_row()
             elif tag in ("td", "th"):
-                table.pieces = []
+                table.begin_cell(self._marker)
+                self._marker = None
 
     def _enter_inline(self, node: LexborNode, tag: str) -> None:
         if tag == "math":
@@ -135,7 +136,7 @@ class BlockBuilder:
             if tag == "thead":
                 table.in_head = False
             elif tag in ("td", "th"):
-                table.end_cell(node)
+                self._marker = table.end_cell(node)
 
     def _end_table(self) -> None:
         table = self._tables.pop()
@@ -162,6 +163,9 @@ class BlockBuilder:
         if self._pre is not None:
             self._pre.append("\n")
         elif self._length:
+            if self._text[-1].endswith(" "):
+                self._text[-1] = self._text[-1][:-1]
+                self._length -= 1
             self._append("\n")
             self._ends_in_space = True
 

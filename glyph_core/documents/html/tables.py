@@ -20,12 +20,17 @@ class TableInMaking:
     are_headers: list[bool] = field(default_factory=list)  # of each row: it has header cells only
     in_head: bool = False
     pieces: list[str] | None = None
+    _outer_marker: str | None = None  # of the item that the table stands in
 
     def begin_row(self) -> None:
         self.rows.append([])
         self.are_headers.append(True)
 
-    def end_cell(self, node: LexborNode) -> None:
+    def begin_cell(self, marker: str | None) -> None:
+        self.pieces, self._outer_marker = [], marker
+
+    def end_cell(self, node: LexborNode) -> str | None:
+        """Add the cell ``node``; returns the marker that its beginning was told."""
         if not self.rows:
             self.begin_row()
         spans = node.attributes
@@ -35,6 +40,7 @@ class TableInMaking:
         )
         self.are_headers[-1] &= self.in_head or node.tag == "th"
         self.pieces = None
+        return self._outer_marker
 
     def block(self) -> TableBlock | None:
         """The table without rows and columns that hold nothing; None where it holds nothing at all."""

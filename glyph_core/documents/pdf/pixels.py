@@ -11,6 +11,7 @@ from pymupdf import mupdf
 from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened, reason_of
 from glyph_core.types import DocumentSource, PageError
 
+_SAMPLED_ROWS = 16
 _COLOUR_THRESHOLD = 0.02  # how far from gray a colour must be to count, of 1
 
 
@@ -58,8 +59,9 @@ def _array(pixmap: mupdf.FzPixmap) -> np.ndarray:
     pixels = np.frombuffer(mupdf.fz_pixmap_samples_memoryview(pixmap), np.uint8).reshape(shape).copy()
     if pixmap.n() == 1:
         return pixels[:, :, 0]
-    first = pixels[:, :, :1]
-    return np.ascontiguousarray(first[:, :, 0]) if (pixels[:, :, 1:] == first).all() else pixels
+    # A picture in colours that is gray all the same, as scans are: told by a few rows where it is not
+    is_gray = all((rows[:, :, 1:] == rows[:, :, :1]).all() for rows in (pixels[::_SAMPLED_ROWS], pixels))
+    return np.ascontiguousarray(pixels[:, :, 0]) if is_gray else pixels
 
 
 def _has_colour(page: pymupdf.Page) -> bool:
