@@ -19,9 +19,9 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 _SAMPLE_BYTES, _DETECTION_BYTES = 4096, 65_536
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # C0 controls that no text file is full of
 _BINARY_SHARE, _BINARY_COUNT = 0.05, 4  # more of them than both together allow: no text of an encoding with bytes
-_NON_ASCII = re.compile(rb"[\x80-\xff]+")
+_ASCII = bytes(range(128))
 _MAX_DAMAGED = 0.05  # of the characters, in a text whose encoding is sure
-_MAX_STRAY = 0.02  # of the runs beyond ASCII, in what is UTF-8 but for them
+_MAX_STRAY = 0.02  # of the bytes beyond ASCII, in what is UTF-8 but for them
 _SURE, _LIKELY = 0.15, 0.5  # the detector's confidence: below the first its single-byte guesses are chance
 _MULTIBYTE = ("utf", "gb", "big5", "shift", "cp932", "cp949", "euc", "johab", "iso2022")
 _WESTERN = "cp1252"
@@ -95,8 +95,8 @@ def _eight_bit(
 ) -> tuple[str, tuple[str, ...]]:
     """Text that is no UTF-8: damaged UTF-8, what it declares, or what it looks like."""
     text = content.decode("utf-8", "replace")
-    num_damaged, num_runs = text.count("\ufffd"), len(_NON_ASCII.findall(content))
-    if num_damaged < num_runs and num_damaged <= max(1, _MAX_STRAY * num_runs):
+    num_damaged, num_beyond = text.count("\ufffd"), len(content.translate(None, delete=_ASCII))
+    if 3 * num_damaged < num_beyond and num_damaged <= max(1, _MAX_STRAY * num_beyond):
         return text, (_damage(source, num_damaged, "utf-8"),)
     if known == _WESTERN:
         return content.decode(_WESTERN, "replace"), ()
@@ -146,4 +146,6 @@ def _guess(source: DocumentSource, encoding: str, confidence: float = 1.0) -> st
 
 
 def _damage(source: DocumentSource, num_damaged: int, encoding: str) -> str:
-    return f"{num_damaged} places of {source.name!r} are no valid {encoding.upper()}; each is shown as \ufffd"
+    places = "1 place" if num_damaged == 1 else f"{num_damaged} places"
+    verb, each = ("is", "it") if num_damaged == 1 else ("are", "each")
+    return f"{places} of {source.name!r} {verb} no valid {encoding.upper()}; {each} is shown as \ufffd"

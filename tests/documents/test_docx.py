@@ -210,7 +210,7 @@ def share_in_order(expected: str, made: str) -> float:
     """The share of the characters of ``expected`` that stand in ``made`` in the same order, told by words."""
     if "".join(expected.split()) == "".join(made.split()):
         return 1.0
-    made = re.sub(r"\[\d+\]", "", made)  # references to notes are ours
+    expected, made = (re.sub(r"\[\d+\]", "", text) for text in (expected, made))  # references to notes are ours
     if "".join(expected.split()) == "".join(made.split()):
         return 1.0
     a, b = (re.findall(r"[^\W\u3040-\u9fff]+|\S", text) for text in (expected, made))
