@@ -75,8 +75,8 @@ def build_app(args: AppArgs) -> serve.Application:
     """The application for ``args``; the stages load their parts of the checkpoint in their replicas."""
     loaders = Loaders(
         partial(load_renderer, _absolute(args.model.model), args.limits),
-        partial(load_encoder, _model_config(args, args.encoder)),
-        partial(load_decoder, _model_config(args, args.decoder), args.engine),
+        partial(load_encoder, _model_config(args, args.encoder), args.engine, args.credits),
+        partial(load_decoder, _model_config(args, args.decoder), args.engine, args.credits),
     )
     return bind_chain(args, loaders)
 

@@ -21,7 +21,7 @@ from deployments.credits import call_each
 from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
 from deployments.logs import logger
-from deployments.placing import place_model
+from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
@@ -149,11 +149,14 @@ def _look_at(counts: asyncio.Task[list[TokenCount]]) -> None:
         counts.exception()
 
 
-def load_decoder(config: ModelConfig, engine_config: EngineConfig) -> LoadedDecoder:
+def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig) -> LoadedDecoder:
     """The language half of a checkpoint in an engine. Raises ModelError or ConfigError where that cannot be."""
     checkpoint = resolve_checkpoint(config.model)
     reader = Reader.of(checkpoint)
     place = place_model(config)
+    plan = keep_to_share("decoder", place.device, config, engine_config, credit_config, checkpoint)
+    if plan is not None:
+        engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
     text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
     engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
-    return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder"))
+    return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder", attention=str(engine.attention)))

@@ -18,10 +18,10 @@ from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
 from deployments.logs import logger
 from deployments.packing import pack
-from deployments.placing import place_model
+from deployments.placing import keep_to_share, place_model
 from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport
 from deployments.refusals import yields_refusals
-from glyph_core.config import CreditConfig, ModelConfig
+from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.types import Page, PageFeatures
@@ -146,9 +146,11 @@ def _done(page: EncodedPage) -> asyncio.Future[EncodedPage]:
     return future
 
 
-def load_encoder(config: ModelConfig) -> LoadedEncoder:
-    """The vision half of a checkpoint. Raises ModelError where it cannot be loaded."""
+def load_encoder(config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig) -> LoadedEncoder:
+    """The vision half of a checkpoint. Raises ModelError where it cannot be loaded, ConfigError where the memory that
+    is planned for both stages is too small."""
     checkpoint = resolve_checkpoint(config.model)
     place = place_model(config, vision_of=checkpoint)
+    keep_to_share("encoder", place.device, config, engine_config, credit_config, checkpoint)
     encoder = VisionEncoder(family_of(checkpoint), place.dtype, place.device)
     return LoadedEncoder(encoder, place.report("encoder"))

@@ -77,10 +77,15 @@ def health_json(model: str, reports: Sequence[StageReport], error: NotReadyError
         "status": "starting" if error else "ready",
         "message": error.message if error else None,
         "model": model,
-        "stages": {report.stage: {"device": report.device, "dtype": report.dtype} for report in reports},
+        "stages": {report.stage: _stage_json(report) for report in reports},
         "versions": {name: version for report in reports for name, version in report.versions.items()},
         "fallbacks": [f"{report.stage}: {fallback}" for report in reports for fallback in report.fallbacks],
     }
+
+
+def _stage_json(report: StageReport) -> Json:
+    stage: Json = {"device": report.device, "dtype": report.dtype}
+    return stage | {"attention": report.attention} if report.attention else stage
 
 
 def completion_json(request_id: str, model: str, answer: Answer) -> Json:

@@ -1,13 +1,16 @@
-"""Where a stage's half of the model runs: device, dtype, threads."""
+"""Where a stage's half of the model runs: device, dtype, threads, and its share of the card's memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from deployments.protocol import StageReport, versions_of
-from glyph_core.config import ModelConfig
+from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
+from glyph_core.engine.memory_limit import limit_memory, plan_for
+from glyph_core.engine.memory_plan import MemoryPlan
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 
@@ -17,10 +20,10 @@ class Place:
     device: torch.device
     dtype: torch.dtype
 
-    def report(self, stage: str) -> StageReport:
+    def report(self, stage: str, *, attention: str | None = None) -> StageReport:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
         dtype = str(self.dtype).removeprefix("torch.")
-        return StageReport(stage, name, versions_of("torch", "transformers"), dtype)
+        return StageReport(stage, name, versions_of("torch", "transformers"), dtype, attention=attention)
 
 
 def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Place:
@@ -32,3 +35,20 @@ def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Pla
     if vision_of is not None:
         return Place(device, pick_vision_dtype(config.dtype, device, vision_of))
     return Place(device, pick_dtype(config.dtype, device))
+
+
+def keep_to_share(
+    stage: Literal["decoder", "encoder"],
+    device: torch.device,
+    config: ModelConfig,
+    engine: EngineConfig,
+    credit_config: CreditConfig,
+    checkpoint: Checkpoint,
+) -> MemoryPlan | None:
+    """Limits this process to the stage's share of the plan for both, which is the same in each; None where no budget is
+    set. Raises ConfigError for a budget that is too small, saying what would fit."""
+    plan = plan_for(config, engine, credit_config, checkpoint, device)
+    if plan is not None:
+        share = plan.decoder if stage == "decoder" else plan.encoder
+        limit_memory(device, allocated=share.allocated, total=share.total)
+    return plan

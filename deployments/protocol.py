@@ -96,6 +96,7 @@ class StageReport:
     versions: Mapping[str, str]
     dtype: str | None = None
     fallbacks: tuple[str, ...] = ()  # what it does without, and what it does instead
+    attention: str | None = None  # the backend that runs, and why; of the decoder
 
 
 @dataclass(frozen=True, slots=True)

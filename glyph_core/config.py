@@ -226,6 +226,9 @@ class ModelConfig(Config):
     kernels: Literal["auto", "transformers", "fused"] = Field(
         "auto", description="what the language model is made of: transformers' modules, or ours; auto: ours on CUDA"
     )
+    gpu_memory_gb: float | None = Field(
+        None, gt=0, description="GiB of one card for both stages: KV blocks take what the rest leaves; None: no limit"
+    )
     device: str = Field("auto", description="auto: cuda where there is one, else cpu")
     num_threads: int | None = Field(
         None, ge=1, description="CPU threads of a stage's tensor work; None: torch's choice"

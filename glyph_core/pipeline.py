@@ -30,6 +30,7 @@ from glyph_core.answering.request import AnswerRequest
 from glyph_core.config import PipelineConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
+from glyph_core.engine.memory_limit import limit_memory, plan_for
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 from glyph_core.model.token_counter import TokenCounter
@@ -52,11 +53,16 @@ class Pipeline:
         dtype = pick_dtype(config.model.dtype, device)
         self.reader = Reader.of(checkpoint)
         self.render_config = config.render or preset(checkpoint.preset)
+        engine_config = config.engine
+        plan = plan_for(config.model, engine_config, config.credits, checkpoint, device)
+        if plan is not None:  # both stages' shares are this one process's
+            limit_memory(device, allocated=plan.decoder.allocated + plan.encoder.allocated, total=plan.budget)
+            engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
         vision_dtype = pick_vision_dtype(config.model.dtype, device, checkpoint)
         self.encoder = VisionEncoder(self.reader.family, vision_dtype, device)
         self.engine = Engine(
             self.reader.family.load_text(dtype, device, weights=config.model.weights, kernels=config.model.kernels),
-            config.engine,
+            engine_config,
             checkpoint.eos_token_ids,
             checkpoint.max_model_len,
         )

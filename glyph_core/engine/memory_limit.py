@@ -1,0 +1,53 @@
+"""The memory plan of a configuration, and a process that keeps to its share."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
+from glyph_core.engine.memory_plan import MemoryPlan, plan_memory
+from glyph_core.errors import ConfigError
+from glyph_core.model.checkpoint import Checkpoint, read_json
+from glyph_core.model.loading import pick_dtype
+from glyph_core.model.shape import ModelShape
+
+logger = logging.getLogger(__name__)
+
+
+def plan_for(
+    config: ModelConfig,
+    engine: EngineConfig,
+    credit_config: CreditConfig,
+    checkpoint: Checkpoint,
+    device: torch.device,
+) -> MemoryPlan | None:
+    """From the configuration and the checkpoint's config.json alone; None where no budget is set. Raises ConfigError
+    for a budget that is too small, saying what would fit."""
+    if config.gpu_memory_gb is None:
+        return None
+    plan = plan_memory(
+        ModelShape.of(read_json(checkpoint.path / "config.json", required=True)),
+        engine,
+        credit_config,
+        budget_gb=config.gpu_memory_gb,
+        itemsize=pick_dtype(config.dtype, device).itemsize,
+        is_fp8=config.weights == "fp8",
+    )
+    logger.info("%s", plan)
+    return plan
+
+
+def limit_memory(device: torch.device, *, allocated: int, total: int) -> None:
+    """PyTorch then runs out of memory in this process rather than take another's. ``allocated`` bytes are PyTorch's,
+    ``total`` the process's. Raises ConfigError for a card that is smaller than that."""
+    if device.type != "cuda":
+        return
+    card = torch.cuda.get_device_properties(device).total_memory
+    if total > card:
+        raise ConfigError(
+            f"this process's share is {total / 1e9:.1f} GB, and {torch.cuda.get_device_name(device)} has "
+            f"{card / 1e9:.1f} GB; lower gpu_memory_gb"
+        )
+    torch.cuda.set_per_process_memory_fraction(allocated / card, device)

@@ -1,0 +1,71 @@
+"""Both stages keep to their shares of one memory plan."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Literal
+
+import pytest
+import torch
+
+from deployments.openai_answers import health_json
+from deployments.placing import keep_to_share, place_model
+from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
+from glyph_core.engine.memory_plan import MemoryPlan
+from glyph_core.errors import ConfigError
+from glyph_core.model.checkpoint import resolve_checkpoint
+
+MINI = resolve_checkpoint("glyph-mini")
+CPU = ModelConfig(device="cpu", dtype="float32")
+
+
+def plan(
+    budget_gb: float | None, stage: Literal["decoder", "encoder"] = "decoder", device: str = "cpu"
+) -> MemoryPlan | None:
+    config = CPU.model_copy(update={"gpu_memory_gb": budget_gb})
+    return keep_to_share(stage, torch.device(device), config, EngineConfig(), CreditConfig(), MINI)
+
+
+def test_both_stages_make_the_same_plan_and_log_it(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        decoders, encoders = plan(8), plan(8, "encoder")
+    assert decoders is not None
+    assert decoders == encoders
+    assert caplog.messages == [str(decoders)] * 2
+    assert decoders.decoder.total + decoders.encoder.total <= 8 * 1024**3
+
+
+def test_no_budget_is_no_plan() -> None:
+    assert plan(None) is None
+
+
+def test_too_small_a_budget_fails_at_start() -> None:
+    with pytest.raises(ConfigError, match=r"gpu_memory_gb=1 is too small"):
+        plan(1)
+
+
+def test_the_share_is_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, fractions = SimpleNamespace(total_memory=10 * 10**9), []
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: fractions.append(given))
+    planned = plan(8, device="cuda")
+    plan(8, "encoder", device="cuda")
+    assert planned is not None
+    device = torch.device("cuda")
+    assert fractions == [
+        (planned.decoder.allocated / card.total_memory, device),
+        (planned.encoder.allocated / card.total_memory, device),
+    ]
+    card.total_memory = planned.decoder.total - 1
+    with pytest.raises(ConfigError, match=r"a card has .* lower gpu_memory_gb"):
+        plan(8, device="cuda")
+
+
+def test_health_names_the_attention_of_the_decoder_alone() -> None:
+    place = place_model(CPU)
+    reports = [place.report("encoder"), place.report("decoder", attention="sdpa: the model runs on cpu")]
+    stages = health_json("glyph-mini", reports, None)["stages"]
+    assert stages["decoder"]["attention"] == "sdpa: the model runs on cpu"
+    assert "attention" not in stages["encoder"]

@@ -1,0 +1,93 @@
+"""Compiles every kernel for a GPU that need not be there, at the 9B's shapes: run by test_kernels_compile.
+
+    python -m tests.engine.compile_kernels 89
+
+prints a JSON object: each kernel's shared memory in bytes. TRITON_INTERPRET must not be set.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from glyph_core.engine.kernels import paged
+from glyph_core.model.kernels import layer
+
+HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
+
+
+def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]]:
+    """Each kernel, the types of its pointers that are not ``*bf16``, its compile-time arguments and options."""
+    group = HEADS // KV_HEADS
+    tables = dict.fromkeys(("tasks_ptr", "members_ptr", "rows_ptr", "part_starts_ptr", "tables_ptr"), "*i32")
+    partial = {"parts_ptr": "*fp32", "lse_ptr": "*fp32"}
+    heads = {"NUM_KV_HEADS": KV_HEADS, "HEAD_DIM": HEAD_DIM}
+    found: dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]] = {
+        "write": (paged.write_kernel, {"slots_ptr": "*i64"}, {**heads, "WIDTH": 256}, {"num_warps": 1}),
+        "merge": (
+            paged.merge_kernel,
+            partial | tables,
+            {"NUM_HEADS": HEADS, "HEAD_DIM": HEAD_DIM, "TILE": 16},
+            {"num_warps": 4},
+        ),
+        "norm": (layer.norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
+        "add_norms": (layer.add_norms_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
+        "rotate": (
+            layer.rotate_kernel,
+            {"cos_ptr": "*fp32", "sin_ptr": "*fp32"},
+            {"NUM_HEADS": HEADS + KV_HEADS, "HEAD_DIM": HEAD_DIM, "HALF": 32, "WIDTH": 2048},
+            {"num_warps": 4},
+        ),
+        "silu": (layer.silu_kernel, {}, {"SIZE": INTERMEDIATE, "WIDTH": 1024}, {"num_warps": 4}),
+        "quantize": (
+            layer.quantize_kernel,
+            {"out_ptr": "*fp8e4nv", "scale_ptr": "*fp32"},
+            {"SIZE": INTERMEDIATE, "WIDTH": 16384},
+            {"num_warps": 8},
+        ),
+    }
+    for kv_dtype in ("bf16", "fp8e4nv"):
+        cache = {"k_cache_ptr": f"*{kv_dtype}", "v_cache_ptr": f"*{kv_dtype}"}
+        for members in (1, paged.max_members(group)):
+            rows = max(paged.MIN_ROWS, triton.next_power_of_2(members * group))
+            shape = {**heads, "GROUP": group, "BLOCK_SIZE": BLOCK_SIZE, "ROWS": rows}
+            options = {"num_warps": 8 if rows >= 64 else 4, "num_stages": 2}
+            found[f"attend {kv_dtype} {rows}"] = (
+                paged.attend_kernel,
+                partial | tables | cache | {"scale": "fp32"},
+                shape | {"TILE": paged.tile_of(rows, HEAD_DIM)},
+                options,
+            )
+    for weight in ("bf16", "fp8e4nv"):
+        found[f"few_rows {weight}"] = (
+            layer.few_rows_kernel,
+            {"weight_ptr": f"*{weight}", "scale_ptr": "*fp32"},
+            {"N": 2 * INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": weight != "bf16", "HAS_BIAS": False,
+             "ROWS": layer.MAX_FEW_ROWS, "TILE_N": 32, "TILE_K": 256},
+            {"num_warps": 4, "num_stages": 4},
+        )  # fmt: skip
+    return found
+
+
+def shared_memory(
+    kernel: Any, types: dict[str, str], constants: dict[str, object], options: dict[str, int], sm: int
+) -> int:
+    signature = {
+        name: "constexpr" if name in constants else types.get(name, "*bf16" if name.endswith("_ptr") else "i32")
+        for name in kernel.arg_names
+    }
+    signature |= {"eps": "fp32"} if "eps" in signature else {}
+    # As at run time, where Triton sees that tensors begin, and their rows are apart, at multiples of 16.
+    aligned = [i for i, (name, kind) in enumerate(signature.items()) if kind.startswith("*") or "stride" in name]
+    attrs = {(i,): [["tt.divisibility", 16]] for i in aligned}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attrs)
+    return int(triton.compile(source, target=GPUTarget("cuda", sm, 32), options=options).metadata.shared)
+
+
+if __name__ == "__main__":
+    json.dump({name: shared_memory(*parts, int(sys.argv[1])) for name, parts in kernels().items()}, sys.stdout)
