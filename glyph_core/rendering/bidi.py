@@ -28,7 +28,7 @@ _COUNTED = frozenset({"ES", "CS", "RLE", "LRE", "RLO", "LRO", "PDF"})  # each of
 
 def levels_of(text: str) -> tuple[int, np.ndarray]:
     """(level of the paragraph, (n,) int8 level of each character): odd levels are set from right to left."""
-    classes = [bidirectional(character) for character in text]
+    classes = [bidirectional(character) or "L" for character in text]  # unassigned characters have none
     if _FROM_RIGHT.isdisjoint(classes):
         return 0, np.zeros(len(text), dtype=np.int8)
     base: int = get_base_level(text)

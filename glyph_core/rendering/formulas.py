@@ -23,7 +23,9 @@ MIN_SIZE_PX = 12  # subscripts under it run together
 _MAX_CHARS, _MAX_DEPTH = 4000, 40  # both compilers descend recursively
 _INK_SHARE = 0.002  # of a formula's pixels, at least: a white picture means that something was lost
 _TEXT_CALL = re.compile(r"#text\[[^\[\]#$@`\"\\]*\]")
+_ESCAPED_HASH = re.compile(r"(?<!\\)\\#")
 _CODE = re.compile(r"#|\bstd\b|\beval\b")
+_OPTIONS = tylax.L2TOptions(frac_to_slash=False)  # 1/z before a letter would read as one name with it
 _WARNING = "{} of {} formulas could not be typeset and are shown as LaTeX, the first: {!r}"
 _compiler_lock = threading.Lock()
 
@@ -55,8 +57,8 @@ def set_formula(latex: str, size_px: float) -> np.ndarray | None:
     """``latex`` without delimiters in display style, its em ``size_px``; None where tylax or typst refuses it."""
     if len(latex) > _MAX_CHARS or _depth(latex) > _MAX_DEPTH:
         return None
-    formula: str = tylax.latex_to_typst_diagnostics(latex).output
-    if _CODE.search(_TEXT_CALL.sub("", formula)):
+    formula: str = tylax.latex_to_typst_diagnostics(latex, options=_OPTIONS).output
+    if _CODE.search(_ESCAPED_HASH.sub("", _TEXT_CALL.sub("", formula))):
         return None
     page = f"#set page(width: auto, height: auto, margin: 1pt)\n#set text(size: {size_px}pt)\n$ {formula} $"
     try:

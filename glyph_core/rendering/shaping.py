@@ -21,7 +21,7 @@ from glyph_core.rendering.characters import BreakClass, break_class, is_ignored,
 from glyph_core.rendering.fonts import UNITS, FontStack, GlyphRef, font_bytes
 from glyph_core.rendering.glyph_stream import StreamBuilder
 from glyph_core.rendering.layout import break_lines
-from glyph_core.rendering.styles import Style, look_of
+from glyph_core.rendering.styles import Style
 
 _INKLESS = (BreakClass.SPACE, BreakClass.TAB, BreakClass.IGNORED)
 
@@ -95,16 +95,14 @@ class Shaper:
 
     def __init__(self, config: RenderConfig, atlas: GlyphAtlas) -> None:
         self._config, self._atlas = config, atlas
-        self._stacks: dict[Style, FontStack] = {}
+        self._stack = FontStack("sans", config.font_size_px)  # joined letters in cells of one width are hard to read
         self.missing: list[np.ndarray] = []  # codepoints that no font has
 
     def shape(self, text: str, offsets: np.ndarray, style: Style) -> ShapedParagraph:
         """``text`` (n characters) holds no line end; ``offsets`` (n,) int32 are in the document's text."""
-        if style not in self._stacks:
-            self._stacks[style] = FontStack(look_of(style, self._config).font, self._config.font_size_px)
         base, levels = levels_of(text)
         clusters: list[Cluster] = []
-        for start, stop, face in _runs(text, levels, self._stacks[style]):
+        for start, stop, face in _runs(text, levels, self._stack):
             if face is None:
                 clusters += self._plain(text, start, stop, levels, style)
             else:
