@@ -99,14 +99,14 @@ class _Worker:
 
     def run(self, call: Call, source: DocumentSource) -> Iterator[tuple[str, Any]]:
         """Messages up to the one that says that there will be no more."""
-        if not self.digest:
-            self.socket.settimeout(_START_TIMEOUT_S)
-            receive(self.socket)
         self.is_idle, self.digest = False, source.digest
-        self.socket.settimeout(call.timeout_s)
+        self.socket.settimeout(_START_TIMEOUT_S)
         send(self.socket, call)
         while True:
             kind, value = receive(self.socket)
+            if kind == "begun":  # it has started, read its imports and got the document
+                self.socket.settimeout(call.timeout_s)
+                continue
             if kind in ("end", "last"):  # "last": it has grown too large to be kept, and ends by itself
                 self.is_idle = kind == "end"
                 return

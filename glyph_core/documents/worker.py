@@ -45,7 +45,6 @@ def work(descriptor: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     gc.disable()  # trees are built and thrown away whole: the collector would look through them again and again
     with suppress(EOFError, ConnectionError):
-        send(connection, ("ready", None))
         while True:
             call: Call = receive(connection)
             resource.setrlimit(resource.RLIMIT_AS, (call.memory_bytes, hard))
@@ -68,8 +67,10 @@ def _run(connection: socket.socket, call: Call, source: DocumentSource) -> None:
     module, _, name = call.function.partition(":")
     patience_s = math.ceil(call.timeout_s) + _GRACE_S
     try:
+        function = getattr(importlib.import_module(module), name)
+        send(connection, ("begun", None))
         signal.alarm(patience_s)
-        for result in getattr(importlib.import_module(module), name)(source, *call.arguments):
+        for result in function(source, *call.arguments):
             signal.alarm(0)
             send(connection, ("result", result))
             signal.alarm(patience_s)

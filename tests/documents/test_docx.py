@@ -102,6 +102,12 @@ def test_headings_tables_notes_headers_and_footers() -> None:
     assert (see.text, note.text) == ("See[1]", "the note")
 
 
+def test_characters_of_symbol_fonts_are_those_that_they_look_like() -> None:
+    symbol = '<w:r><w:rPr><w:rFonts w:ascii="Symbol"/></w:rPr><w:t>\uf061\uf0b7</w:t></w:r>'
+    wingdings = '<w:r><w:rPr><w:rFonts w:ascii="Wingdings"/></w:rPr><w:t>\uf0fc</w:t></w:r>'
+    assert read(docx(paragraph(symbol, wingdings, run("\uf0b7 x")))).text == "α•✓• x"
+
+
 def test_runs_that_look_alike_are_one_text() -> None:
     bold = "<w:r w:rsidR='1'><w:rPr><w:b/><w:lang w:val='en'/></w:rPr><w:t>bo</w:t></w:r>"
     document = read(

@@ -39,6 +39,11 @@ def test_headings_paragraphs_and_marks() -> None:
     )
 
 
+def test_unknown_elements_stand_in_the_line() -> None:
+    (block,) = blocks("<p><ix:nonNumeric>6480 Road</ix:nonNumeric>, <my-town>Las Vegas</my-town>, NV</p>")
+    assert block.text == "6480 Road, Las Vegas, NV"
+
+
 def test_lists() -> None:
     made = blocks(
         "<ol start=3 type=a><li>three<li>four<ul><li>inner<p>more of it</ul><li value=9>nine</ol>"

@@ -47,6 +47,7 @@ MATRIX = f"<m:m><m:mr>{A}{B}</m:mr><m:mr>{B}{A}</m:mr></m:m>"
             f'<m:d><m:dPr><m:begChr m:val="{{"/><m:endChr m:val=""/></m:dPr><m:e><m:eqArr>{A}{B}</m:eqArr></m:e></m:d>',
             r"\begin{cases} a \\ b \end{cases}",
         ),
+        (f"<m:eqArr><m:e>{t('a=b#(1)')}</m:e></m:eqArr>", r"\begin{aligned} a=b\qquad (1) \end{aligned}"),
         (f"<m:acc>{chr_('acc', chr(0x20D7))}{A}</m:acc>", r"\vec{a}"),
         (f'<m:bar><m:barPr><m:pos m:val="top"/></m:barPr>{A}</m:bar>', r"\overline{a}"),
         (f"<m:groupChr>{A}</m:groupChr>", r"\underbrace{a}"),

@@ -71,6 +71,7 @@ def test_lines_of_a_paragraph_are_joined_and_cut_words_made_whole() -> None:
         ("a long-", "term plan", ("long", "term"), "a long-term plan"),
         ("a long-", "term plan", ("long", "term", "longterm"), "a longterm plan"),
         ("Anglo-", "Saxon", (), "Anglo-Saxon"),
+        ("a table-", "based way", ("table-based",), "a table-based way"),
         ("TABLE-", "FORMER reads", ("tableformer",), "TABLEFORMER reads"),
         ("1998-", "2001", (), "1998-2001"),
         ("soft\u00ad", "ware", (), "software"),

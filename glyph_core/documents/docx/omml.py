@@ -174,7 +174,10 @@ def _matrix(element: Element) -> str:
 
 
 def _equations(element: Element) -> str:
-    rows = [_children(row).strip().replace(r"\&", "&") for row in element if _name(row) == "e"]
+    # "&" aligns, and "#" sets what follows at the right end of the line: the equation's number
+    rows = [
+        _children(row).strip().replace(r"\&", "&").replace(r"\#", r"\qquad ") for row in element if _name(row) == "e"
+    ]
     return _environment("aligned", rows)
 
 

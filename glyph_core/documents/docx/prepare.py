@@ -13,6 +13,7 @@ from lxml import etree
 from glyph_core.documents.docx.omml import latex_of
 from glyph_core.documents.docx.package import Package
 from glyph_core.documents.docx.slim import slim
+from glyph_core.documents.symbols import readable
 
 _WORD = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
@@ -37,8 +38,8 @@ def prepare(package: Package) -> None:
     for part in [part for part in package.parts if re.fullmatch(r"word/(document\d*|footnotes|endnotes)\.xml", part)]:
         root = package.xml(part)
         for text in root.iter("{*}t"):
-            if text.text and _SENT.search(text.text):
-                text.text = _SENT.sub("", text.text)
+            if text.text and not text.text.isascii():
+                text.text = readable(_SENT.sub("", text.text), _font_of(text.getparent()))
         _choose_alternatives(root)
         _free_text_boxes(root)
         _write_formulas(root)
@@ -86,6 +87,12 @@ def _choose_alternatives(root: etree._Element) -> None:
             if fallback is not None:
                 alternative.remove(fallback)
             choice.tag = choice.tag.replace("Choice", "Fallback")
+
+
+def _font_of(run: etree._Element) -> str:
+    fonts = run.find("{*}rPr/{*}rFonts")
+    named = {} if fonts is None else {etree.QName(key).localname: value for key, value in fonts.attrib.items()}
+    return named.get("ascii") or named.get("hAnsi") or ""
 
 
 def _has_text(element: etree._Element) -> bool:

@@ -17,13 +17,14 @@ from glyph_core.documents.html.tree import Step, layout_tables, steps
 
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-# What stands in a line of text (HTML standard, phrasing content), and the same of SVG and MathML
-_INLINE_TAGS = """
-    a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr q ruby rb rt rtc s samp small
-    span strike strong sub sup time tt u var wbr img picture source map area button input output progress meter
-    math svg g text tspan path
+# What begins on a new line and ends one (HTML standard, section 15.3, and what browsers do beyond it). All else, known
+# or not, stands in a line of text.
+_BLOCK_TAGS = """
+    html body address article aside blockquote caption center col colgroup dd details dialog dir div dl dt fieldset
+    figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr legend li listing main menu nav ol
+    optgroup option p plaintext pre search section select summary table tbody td textarea tfoot th thead tr ul xmp
 """
-_INLINE = frozenset(_INLINE_TAGS.split())
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _MARKS: dict[str, Literal["bold", "italic", "code"]] = {
     **dict.fromkeys(("b", "strong"), "bold"),
     **dict.fromkeys(("i", "em", "cite", "dfn", "var"), "italic"),
@@ -83,7 +84,7 @@ class BlockBuilder:
             return
         if tag in _MARKS:
             self._open_marks.append((self._length, _MARKS[tag]))
-        if tag in _INLINE:
+        if tag not in _BLOCKS:
             self._enter_inline(node, tag)
             return
         self._flush()
@@ -121,7 +122,7 @@ class BlockBuilder:
             start, kind = self._open_marks.pop()
             if self._length > start:
                 self._marks.append(Mark(start, self._length, kind))
-        if tag in _INLINE or tag == "br":
+        if tag not in _BLOCKS:
             return
         self._flush()
         if tag in _HEADINGS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glyph_core.documents.blocks import Box
+from glyph_core.documents.symbols import readable
 
 _BOLD, _VISIBLE = 16, 16 | 32 | 64  # of a span's flags; of its char_flags: filled, stroked or clipped to
 _BOLD_NAME = re.compile(r"bold|black|heavy|semibold|CMBX", re.IGNORECASE)
@@ -42,7 +43,7 @@ def lines_of(page: dict[str, Any]) -> list[Line]:
 
 def _line_of(line: dict[str, Any]) -> Line | None:
     spans = line["spans"]
-    text = "".join(span["text"] for span in spans)
+    text = "".join(readable(span["text"], span["font"].partition("+")[2] or span["font"]) for span in spans)
     if not text.strip():
         return None
     lengths = [len(span["text"]) for span in spans]

@@ -16,6 +16,7 @@ _SAME_ROW = 0.5  # overlap in height, in heights of the lower line
 _UNSPACED = re.compile(r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _HYPHENS = ("-", "\u2010")
 _WORD = re.compile(r"[^\W\d_]+")
+_COMPOUND = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 
 
 @dataclass(slots=True)
@@ -82,6 +83,7 @@ def words_in(lines: Iterable[Line]) -> frozenset[str]:
         found = [word.lower() for word in _WORD.findall(line.text)]
         begun, is_cut = is_cut, line.text.rstrip().endswith(_HYPHENS)
         words.update(found[int(begun) : len(found) - int(is_cut)])
+        words.update(compound.lower() for compound in _COMPOUND.findall(line.text))
     return frozenset(words)
 
 
@@ -89,17 +91,17 @@ def joined(before: str, after: str, words: frozenset[str]) -> str:
     """Two rows of a paragraph as running text: a word that was cut at the line's end is made whole.
 
     A hyphen between letters goes where the whole stands elsewhere in ``words``, and between lower-case letters also
-    unless both halves stand there, as with "long-" and "term". Where both sides are CJK nothing comes between them,
-    else a space.
+    unless the compound or both its halves stand there, as with "long-" and "term". Where both sides are CJK nothing
+    comes between them, else a space.
     """
     if before.endswith("\u00ad"):
         return before[:-1] + after
     if before.endswith(_HYPHENS) and before[-2:-1].isalpha() and after[:1].isalpha():
         left = _WORD.findall(before[:-1])[-1].lower()
         right = _WORD.findall(after)[0].lower()
-        stands_whole = left + right in words
-        is_cut = before[-2].islower() and after[0].islower() and not (left in words and right in words)
-        return before[:-1] + after if stands_whole or is_cut else before + after
+        is_compound = f"{left}-{right}" in words or (left in words and right in words)
+        is_cut = before[-2].islower() and after[0].islower() and not is_compound
+        return before[:-1] + after if left + right in words or is_cut else before + after
     if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].isalnum() and after[:1].isalnum():
         return before + after
     if _UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]):
