@@ -7,11 +7,13 @@ Exit status: 0, 1 for a failure (one sentence on stderr says which), 2 for wrong
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from deployments.cli_bench import bench
 from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_text, print_warnings
 from glyph_core.config import PRESETS, SamplingConfig
 
@@ -23,7 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="text, Markdown, PNG or JPEG")]
+app.add_typer(bench)
+
+DOCUMENTS = "PDF, DOCX, HTML, Markdown, text, code, TIFF, PNG or JPEG"
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS)]
 MODEL_HELP = "glyph-mini, a checkpoint folder, or a hub id such as zai-org/Glyph"
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 
@@ -38,7 +43,23 @@ Preset = Annotated[
     str | None,
     typer.Option(parser=_preset, metavar="|".join(PRESETS), help="how pages are drawn; else as the model expects"),
 ]
+Mode = Literal["auto", "reflow", "native"]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_text(f"glyph-serve {version('glyph-serve')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    wants_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version and end")
+    ] = False,
+) -> None:
+    """Ask questions about documents through their page images."""
 
 
 @app.command()
@@ -47,14 +68,32 @@ def render(
     out: Annotated[Path, typer.Option(help="folder for the page images; made where it is not there")],
     model: Model = "glyph-mini",
     preset: Preset = None,
+    dpi: Annotated[
+        float | None, typer.Option(help="pages so much larger, type and all  [default: the preset's]")
+    ] = None,
+    font_size: Annotated[float | None, typer.Option(help="em in px, before --dpi  [default: the preset's]")] = None,
+    line_spacing: Annotated[
+        float | None, typer.Option(help="line height over font size  [default: the preset's]")
+    ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="a PDF's text set anew, its pages as they are, or what suits each page")
+    ] = None,
+    highlight: Annotated[bool, typer.Option("--highlight", help="code in colours")] = False,
+    newline_marks: Annotated[
+        bool, typer.Option("--newline-marks", help="text flows on at line ends, which show as a red \\n")
+    ] = False,
+    spans: Annotated[bool, typer.Option("--spans", help="beside each page a JSON file: what stands where")] = False,
+    gallery: Annotated[bool, typer.Option("--gallery", help="gallery.html: all pages on one, for a browser")] = False,
     json: Json = False,
 ) -> None:
     """Draw documents as the page images that the model would see, one PNG a page."""
     with errors_reported(as_json=json):
-        from deployments.cli_render import render_files
+        from deployments.cli_render import Output, RenderKnobs, render_files
 
+        knobs = RenderKnobs(preset, dpi, font_size, line_spacing, mode, highlight, newline_marks)
+        output = Output(out, spans, gallery)
         with ProgressBars() as bars:
-            report = render_files(files, out, model, preset, lambda done, of: bars.update("pages", done, of))
+            report = render_files(files, output, model, knobs, lambda done, of: bars.update("pages", done, of))
         print_warnings(report.warnings)
         if json:
             print_json(report.as_json())
@@ -62,15 +101,19 @@ def render(
             print_lines(report.as_lines())
 
 
-def _not_a_file(question: str) -> str:
-    if os.path.isfile(question):  # Path.is_file raises where a question is too long for a name
+def _not_a_file(context: typer.Context, question: str) -> str:
+    is_file = os.path.isfile(question)  # Path.is_file raises where a question is too long for a name
+    if not context.params["files"]:
+        missing = f"the question about {question}" if is_file else "the document to ask about"
+        raise typer.BadParameter(f'{missing} is missing: glyph ask FILE… "QUESTION"')
+    if is_file:
         raise typer.BadParameter(f"{question} is a file; the question comes last, in quotes")
     return question
 
 
 @app.command()
 def ask(
-    files: Files,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS, default_factory=list)],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out", callback=_not_a_file)],
     url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
     model: Annotated[

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from PIL import Image
-
+from deployments.gallery import gallery_html
 from glyph_core.config import LimitConfig, RenderConfig, preset
 from glyph_core.documents.source import read_source
+from glyph_core.errors import InvalidRequestError
 from glyph_core.model.checkpoint import Checkpoint, resolve_checkpoint
-from glyph_core.model.family import Family, family_of
+from glyph_core.model.family import geometry_of
+from glyph_core.model.patches import PatchGeometry
 from glyph_core.model.token_counter import TokenCounter
+from glyph_core.rendering.placed import Span
+from glyph_core.rendering.png import encode_png
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentSource, Page, Usage
 
 PAGES_AT_ONCE = 16  # in memory, while a long document is written
-PNG_COMPRESS_LEVEL = 1  # of 9: a third larger files, several times faster
 WARM_UP = DocumentSource("warm-up", b"warm-up")
 
 OnProgress = Callable[[int, int], None]  # pages written, pages in all
+
+
+@dataclass(frozen=True, slots=True)
+class RenderKnobs:
+    """How pages are to be drawn; None is the preset's own."""
+
+    preset: str | None = None  # None: what the model was made for
+    dpi: float | None = None
+    font_size_px: float | None = None
+    line_spacing: float | None = None
+    mode: Literal["auto", "reflow", "native"] | None = None
+    highlight: bool = False
+    newline_marks: bool = False
+
+    def config(self, preset_of_model: str) -> RenderConfig:
+        """Raises RenderConfigError for pages that nobody could read."""
+        sizes = {"dpi": self.dpi, "font_size_px": self.font_size_px, "line_spacing": self.line_spacing}
+        config = preset(self.preset or preset_of_model, **sizes)
+        changes: dict[str, object] = {"mode": self.mode} if self.mode else {}
+        changes |= {name: True for name in ("highlight", "newline_marks") if getattr(self, name)}
+        return RenderConfig.model_validate(config.model_dump() | changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    folder: Path
+    spans: bool = False  # a JSON file beside each page
+    gallery: bool = False  # gallery.html
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +67,7 @@ class PageImage:
     width_px: int
     height_px: int
     num_visual_tokens: int
+    spans_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,7 @@ class RenderReport:
     render_ms: float
     warnings: tuple[str, ...]
     page_images: tuple[PageImage, ...]
+    gallery: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,54 +98,83 @@ class RenderReport:
 
 
 def render_files(
-    files: Sequence[Path], out: Path, model: str, preset_name: str | None, on_progress: OnProgress
+    files: Sequence[Path], output: Output, model: str, knobs: RenderKnobs, on_progress: OnProgress
 ) -> RenderReport:
-    """:func:`render_documents` for ``files``; raises ModelError and InvalidRequestError for what cannot be read."""
+    """:func:`render_documents` for ``files``; raises ModelError and InvalidRequestError for what cannot be read, and
+    RenderConfigError."""
     checkpoint = resolve_checkpoint(model)
+    config = knobs.config(checkpoint.preset)
     sources = [read_source(path) for path in files]
-    return render_documents(sources, out, checkpoint, preset(preset_name or checkpoint.preset), on_progress)
+    return render_documents(sources, output, checkpoint, config, on_progress)
 
 
 def render_documents(
     sources: Sequence[DocumentSource],
-    out: Path,
+    output: Output,
     checkpoint: Checkpoint,
     config: RenderConfig,
     on_progress: OnProgress,
 ) -> RenderReport:
-    """Writes ``out/NAME-0001.png`` … for each document; tokens are counted as ``checkpoint`` counts them.
+    """Writes ``NAME-0001.png`` … for each document; tokens are counted as ``checkpoint`` counts them.
 
-    Raises the errors of :meth:`PageRenderer.plan`, and OSError where ``out`` cannot be written.
+    Raises the errors of :meth:`PageRenderer.plan`, InvalidRequestError where the folder is a file, and OSError where it
+    cannot be written.
     """
+    _make_folder(output.folder)
     renderer = PageRenderer(config, LimitConfig())
     renderer.render(WARM_UP, 0, renderer.plan(WARM_UP).num_pages)
-    out.mkdir(parents=True, exist_ok=True)
     clock = _Stopwatch()
     with clock:
         plans = [renderer.plan(source) for source in sources]
     num_pages = sum(plan.num_pages for plan in plans)
-    family, images = family_of(checkpoint), list[PageImage]()
+    geometry, images = geometry_of(checkpoint), list[PageImage]()
+    warnings = [warning for plan in plans for warning in (*plan.warnings, *map(str, plan.page_errors))]
     for source, plan, stem in zip(sources, plans, file_stems([source.name for source in sources]), strict=True):
         for start in range(0, plan.num_pages, PAGES_AT_ONCE):
             with clock:
                 pages = renderer.render(source, start, min(start + PAGES_AT_ONCE, plan.num_pages))
             for page in pages:
-                images.append(_write(page, source.name, out / f"{stem}-{page.plan.page_index + 1:04d}.png", family))
+                path = output.folder / f"{stem}-{page.plan.page_index + 1:04d}.png"
+                path.write_bytes(encode_png(page.pixels))
+                images.append(_page_image(page, source.name, path, geometry))
+                if output.spans:
+                    spans_file = path.with_suffix(".json")
+                    spans = spans_json(images[-1], renderer.spans(source, page.plan.page_index), renderer.text(source))
+                    spans_file.write_text(json.dumps(spans, ensure_ascii=False), encoding="utf-8")
+                    images[-1] = replace(images[-1], spans_file=str(spans_file))
+                if page.error is not None:
+                    warnings.append(str(page.error))
                 on_progress(len(images), num_pages)
     counter = TokenCounter.from_checkpoint(checkpoint.path)
     counts = [counter.count(renderer.text(source)) for source in sources]
     num_text_tokens = sum(count.num_tokens for count in counts)
     num_visual_tokens = sum(image.num_visual_tokens for image in images)
-    return RenderReport(
+    report = RenderReport(
         pages=num_pages,
         num_text_tokens=num_text_tokens,
         text_tokens_estimated=any(count.estimated for count in counts),
         num_visual_tokens=num_visual_tokens,
         compression_ratio=Usage(0, 0, num_visual_tokens, 0, num_text_tokens).compression_ratio,
         render_ms=clock.total_s * 1000,
-        warnings=tuple(warning for plan in plans for warning in plan.warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
         page_images=tuple(images),
     )
+    return _with_gallery(report, output.folder) if output.gallery else report
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InvalidRequestError(
+            f"{folder} is a file, and pages need a folder: name one with --out; it is made where it is not there",
+            param="out",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _with_gallery(report: RenderReport, folder: Path) -> RenderReport:
+    path = folder / "gallery.html"
+    path.write_text(gallery_html(report.as_lines(), report.warnings, report.page_images), encoding="utf-8")
+    return replace(report, gallery=str(path))
 
 
 def file_stems(names: Sequence[str]) -> list[str]:
@@ -124,8 +186,7 @@ def file_stems(names: Sequence[str]) -> list[str]:
     return stems
 
 
-def _write(page: Page, document: str, path: Path, family: Family) -> PageImage:
-    Image.fromarray(page.pixels).save(path, compress_level=PNG_COMPRESS_LEVEL)
+def _page_image(page: Page, document: str, path: Path, geometry: PatchGeometry) -> PageImage:
     width_px, height_px = page.plan.width_px, page.plan.height_px
     return PageImage(
         file=str(path),
@@ -133,8 +194,29 @@ def _write(page: Page, document: str, path: Path, family: Family) -> PageImage:
         page_index=page.plan.page_index,
         width_px=width_px,
         height_px=height_px,
-        num_visual_tokens=family.num_visual_tokens(family.grid_thw(width_px, height_px)),
+        num_visual_tokens=geometry.num_visual_tokens(geometry.grid_thw(width_px, height_px)),
     )
+
+
+def spans_json(image: PageImage, spans: Sequence[Span], text: str) -> dict[str, Any]:
+    """What stands where on a page: characters ``[start, stop)`` of the document's text, and their box in px."""
+    return {
+        "document": image.document,
+        "page_index": image.page_index,
+        "width_px": image.width_px,
+        "height_px": image.height_px,
+        "spans": [
+            {
+                "start": span.start,
+                "stop": span.stop,
+                "text": text[span.start : span.stop],
+                "box": list(span.box),
+                "source_page": span.place.page if span.place else None,
+                "source_box": list(span.place.box) if span.place and span.place.box else None,
+            }
+            for span in spans
+        ],
+    }
 
 
 class _Stopwatch:

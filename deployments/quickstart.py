@@ -31,9 +31,10 @@ def quickstart(
     with errors_reported(as_json=False), stop_signals_interrupt(), running_endpoint(settings) as (endpoint, urls):
         result = ask(urls.api)
         print_lines({"document": str(DOCUMENT.relative_to(REPOSITORY)), "question": QUESTION, "answer": result.answer})
-        print_lines({**result.as_lines(), "api": urls.api, "dashboard": urls.dashboard})
+        print_lines(result.as_lines())
         if once:
-            return
+            return  # the endpoint ends with it: there is no address to tell
+        print_lines({"api": urls.api, "dashboard": urls.dashboard})
         tell_how_to_go_on()
         try:
             endpoint.wait()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.patches import GridTHW
+from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
 from glyph_core.types import PagePlacement, PagePlan, Prompt
 
 if TYPE_CHECKING:
@@ -103,12 +103,25 @@ class Family(Protocol):
 
 def family_of(checkpoint: Checkpoint) -> Family:
     """The adapter for ``checkpoint``; raises ModelError for a family that we don't know."""
+    _check_known(checkpoint)
+    module, _, name = ADAPTERS[checkpoint.family].partition(":")
+    return cast("Family", getattr(import_module(module), name)(checkpoint))
+
+
+def geometry_of(checkpoint: Checkpoint) -> PatchGeometry:
+    """What a page costs in visual tokens, for those who don't run the model: unlike an adapter it needs no torch.
+
+    Raises ModelError for a family that we don't know.
+    """
+    _check_known(checkpoint)
+    return read_geometry(checkpoint.path)  # of all families so far
+
+
+def _check_known(checkpoint: Checkpoint) -> None:
     if checkpoint.family not in ADAPTERS:
         raise ModelError(
             f"{checkpoint.path} is of the model family {checkpoint.family!r}; we can run: {', '.join(ADAPTERS)}"
         )
-    module, _, name = ADAPTERS[checkpoint.family].partition(":")
-    return cast("Family", getattr(import_module(module), name)(checkpoint))
 
 
 def place_pages(family: Family, token_ids: Sequence[int], pages: Sequence[PagePlan]) -> Prompt:
