@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from glyph_core.config import RenderConfig
 from glyph_core.documents.scripts import ScriptCounts, count_scripts
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.declaration import ReadingRange
+from glyph_core.model.declaration import ReadingRange, is_decorated
 from glyph_core.types import DocumentPlan, Message
 
 _NUM_NAMED = 3  # scripts that a warning names
@@ -57,10 +57,14 @@ def _look(reads: ReadingRange, name: str, render: RenderConfig, plans: Sequence[
     if not is_set or reads.holds_look(render):
         return None
     colours = "white on black, " if render.inverted and not reads.inverted else ""
-    looks = "; ".join(f"{look.font} of {_bounds(look.font_size_px)} px" for look in reads.looks)
+    decoration = ", decorated" if is_decorated(render) and not reads.decorated else ""
+    looks = " and ".join(
+        f"{look.font} of {_bounds(look.font_size_px)} px on lines of {_bounds(look.line_height_px)} px"
+        for look in reads.looks
+    )
     return (
         f"the pages are set in {colours}{render.font} of {render.font_size_px:g} px on lines of "
-        f"{render.line_height_px:g} px, which {name} does not read well; it reads {looks}",
+        f"{render.line_height_px:g} px{decoration}, which {name} does not read well; it reads {looks}",
         0.0,
     )
 
@@ -70,8 +74,8 @@ def _pictures(reads: ReadingRange, name: str, plans: Sequence[DocumentPlan]) -> 
     if reads.pictures or not num_pictures:
         return None
     return (
-        f"{num_pictures} of {num_pages} pages are pictures, which {name} was not trained on: it reads text that is set "
-        "by this service",
+        f"{num_pictures} of {num_pages} pages are pictures, of which {name} reads only text that looks as this service "
+        "sets it",
         1 - num_pictures / num_pages,
     )
 

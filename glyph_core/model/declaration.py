@@ -28,17 +28,29 @@ class LookRange(Config):
         )
 
 
+def is_decorated(config: RenderConfig) -> bool:
+    """Whether pages may hold more than plain text: see ``ReadingRange.decorated``."""
+    more_than_text = config.tables != "text" or config.formulas != "text"
+    return more_than_text or config.styled or config.highlight or config.newline_marks
+
+
 class ReadingRange(Config):
     """What a checkpoint was measured on. Outside of it answers come with a warning."""
 
     looks: tuple[LookRange, ...] = Field(min_length=1)
     inverted: bool = Field(False, description="white on black too")
+    decorated: bool = Field(False, description="bold and slanted words, ruled tables, typeset formulas, colours")
     pictures: bool = Field(False, description="pages that come as pictures, rather than set by us")
     max_pages: int | None = Field(None, ge=1, description="pages of a request, windows included")
     scripts: tuple[str, ...] = Field((), description="as documents.scripts names them; none: any")
 
     def holds_look(self, config: RenderConfig) -> bool:
-        return (self.inverted or not config.inverted) and any(look.holds(config) for look in self.looks)
+        """Whether text that is set as ``config`` says is inside."""
+        return (
+            (self.inverted or not config.inverted)
+            and (self.decorated or not is_decorated(config))
+            and any(look.holds(config) for look in self.looks)
+        )
 
 
 class Calibration(Config):

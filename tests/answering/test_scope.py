@@ -57,9 +57,20 @@ def test_nothing_declared_nothing_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"line_height_px": 13}, {"font_size_px": 13}, {"cell_width_px": 0}, {"cell_width_px": 6}]
+    "change",
+    [
+        {"line_height_px": 13},
+        {"font_size_px": 13},
+        {"cell_width_px": 0},
+        {"cell_width_px": 6},
+        {"styled": True},
+        {"tables": "ruled"},
+        {"formulas": "set"},
+        {"highlight": True},
+        {"newline_marks": True},
+    ],
 )
-def test_another_look_is_told(change: dict[str, float]) -> None:
+def test_another_look_is_told(change: dict[str, object]) -> None:
     outside = scope("Signed", MINI.model_copy(update=change))
     assert outside.readable_share == 0
     assert "some-model does not read well" in outside.warnings[0]
