@@ -38,9 +38,10 @@ def endpoint_settings(
     http, app = read_config(config) if config else ({}, {})
     if model:
         app["model"] = {**app.get("model", {}), "model": model}
-    access = {"keys_file": str(keys_file)} if keys_file else {}
-    if access or allow_unauthenticated:
-        app["access"] = {**app.get("access", {}), **access, "allow_unauthenticated": allow_unauthenticated}
+    access: dict[str, Any] = {"keys_file": str(keys_file)} if keys_file else {}
+    access |= {"allow_unauthenticated": True} if allow_unauthenticated else {}
+    if access:
+        app["access"] = {**app.get("access", {}), **access}
     given = {"host": host, "port": port, "dashboard_port": dashboard_port, "metrics_port": metrics_port}
     http |= {name: value for name, value in given.items() if value is not None}
     return EndpointSettings.model_validate({**http, "app": app})

@@ -13,7 +13,8 @@ from deployments.status import STAGES
 from glyph_core.errors import StageError
 
 BAR_CHARS = 24
-STATUS_TIMEOUT_S = 15.0
+STATUS_TIMEOUT_S = 30.0
+RATES = {"requests": "requests", "pages": "pages", "prompt_tokens": "tokens in", "completion_tokens": "tokens out"}
 
 
 def fetch_status(url: str) -> Json:
@@ -33,8 +34,8 @@ def as_text(picture: Json, url: str) -> str:
     lines = [
         f"{picture['model']} at {root_of(url)} is {picture['status']}, up {_duration(picture['uptime_s'])}",
         "",
-        f"{'stage':<9} {'replicas':<22} doing",
-        *(f"{stage:<9} {_replicas(picture['stages'][stage]['replicas']):<22} {doing[stage]}" for stage in STAGES),
+        f"{'stage':<9} {'replicas':<16} doing",
+        *(f"{stage:<9} {_replicas(picture['stages'][stage]['replicas']):<16} {doing[stage]}" for stage in STAGES),
         "",
         f"KV blocks {_kv_blocks(picture['decoder'])}",
         "",
@@ -46,13 +47,12 @@ def as_text(picture: Json, url: str) -> str:
 def _doing(picture: Json) -> dict[str, str]:
     requests, decoder, encoder = picture["requests"], picture["decoder"], picture["encoder"]
     batch = encoder["mean_batch_pages"]
+    ranges, drawn = _count(encoder["ranges_open"], "range"), _count(encoder["pages_encoded"], "page")
     return {
-        "gateway": f"{requests['open']} of {requests['max_open']} requests open",
-        "decoder": f"{decoder['sequences_running']} running, {decoder['sequences_waiting']} waiting, "
-        f"{decoder['preemptions']} preempted so far",
-        "encoder": f"{encoder['ranges_open']} ranges, {_count(encoder['pages_waiting'], 'page')} waiting"
-        + (f", {batch:.1f} pages a batch" if batch else ""),
-        "renderer": f"{encoder['pages_encoded']:,} pages so far, {encoder['pages_kept']:,} spared",
+        "gateway": f"{requests['open']:,} of {requests['max_open']:,} requests open",
+        "decoder": f"{decoder['sequences_running']:,} sequences running, {decoder['sequences_waiting']:,} waiting",
+        "encoder": f"{_count(encoder['pages_waiting'], 'page')} waiting" + (f", {batch:.1f} a batch" if batch else ""),
+        "renderer": f"{ranges} wanted, {drawn} so far",
     }
 
 
@@ -67,27 +67,24 @@ def _kv_blocks(decoder: Mapping[str, int]) -> str:
     filled = round(BAR_CHARS * used / total)
     kept = max(0, min(BAR_CHARS - filled, round(BAR_CHARS * (cached - used) / total)))
     bar = "█" * filled + "▒" * kept + "░" * (BAR_CHARS - filled - kept)
-    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, {100 * cached / total:.0f} % cached"
+    preemptions = decoder["preemptions"]
+    preempted = f"\n          {_count(preemptions, 'sequence')} lost theirs and began again" if preemptions else ""
+    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{preempted}"
 
 
 def _last_minute(last: Json) -> list[str]:
     span = "last minute" if last["window_s"] >= 60 else f"last {last['window_s']:.0f} s"
-    counts = ", ".join(f"{last[outcome]} {outcome}" for outcome in ("answered", "refused", "failed", "left"))
-    lines = [
-        f"{span}: {counts}",
-        f"  {last['requests_per_s']:g} requests/s, {last['pages_per_s']:g} pages/s, "
-        f"{last['completion_tokens_per_s']:g} tokens/s out",
-    ]
+    counts = ", ".join(f"{last[outcome]:,} {outcome}" for outcome in ("answered", "refused", "failed", "left"))
+    rates = ", ".join(f"{last[f'{rate}_per_s']:g} {name}" for rate, name in RATES.items())
+    lines = [f"{span}: {counts}", f"  a second: {rates}"]
     if last["prompt_tokens_per_s"]:
         hits = 100 * last["cached_tokens_per_s"] / last["prompt_tokens_per_s"]
-        lines.append(f"  {last['prompt_tokens_per_s']:g} prompt tokens/s, {hits:.0f} % from the prefix cache")
-    named = (("first token", "ttft_ms"), ("a token", "tpot_ms"), ("whole answer", "e2e_ms"))
-    spans = [f"{name} {_percentiles(last[key])}" for name, key in named if last[key]]
-    return [*lines, *(["  median / 95 %: " + ", ".join(spans)] if spans else [])]
-
-
-def _percentiles(ms: Mapping[str, float]) -> str:
-    return f"{_ms(ms['p50'])} / {_ms(ms['p95'])}"
+        lines.append(f"  {hits:.0f} % of the prompt tokens came from the prefix cache")
+    if last["ttft_ms"]:
+        lines += ["", f"{'':<14} {'median':>9} {'95 %':>9}"]
+        named = (("first token", "ttft_ms"), ("a later token", "tpot_ms"), ("whole answer", "e2e_ms"))
+        lines += [f"{name:<14} {_ms(last[key]['p50']):>9} {_ms(last[key]['p95']):>9}" for name, key in named]
+    return lines
 
 
 def _ms(ms: float) -> str:
@@ -95,7 +92,7 @@ def _ms(ms: float) -> str:
 
 
 def _count(count: int, name: str) -> str:
-    return f"{count} {name}" + ("" if count == 1 else "s")
+    return f"{count:,} {name}" + ("" if count == 1 else "s")
 
 
 def _duration(seconds: float) -> str:

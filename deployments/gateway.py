@@ -36,6 +36,7 @@ from glyph_core.types import AnswerEvent, DocumentSource
 
 WARM_UP_RETRY_S = 1.0
 HEALTH_TIMEOUT_S = 5.0
+STATUS_TIMEOUT_S = 20.0  # Serve's own share, its first time above all, takes seconds on a busy machine
 GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its export intervals
 
 
@@ -120,23 +121,21 @@ class Gateway:
         # In a thread: bodies are up to hundreds of megabytes.
         chat, request = await asyncio.to_thread(self._admit, body)
         visit.answer_id, visit.is_stream = request.request_id, chat.stream
-        deadline = Deadline(visit.arrived_at, self._timeout_s(chat))
+        deadline = Deadline(visit.arrived_at, chat.glyph.timeout_s or self.timeout_s)
         return RunningAnswer(self.model, chat, request, await self._begin(request, deadline))
 
-    def _timeout_s(self, chat: ChatRequest) -> float:
-        asked = chat.glyph.timeout_s or self.timeout_s
-        if asked > self.timeout_s:
+    def _check_timeout(self, asked: float | None) -> None:
+        if asked is not None and asked > self.timeout_s:
             raise InvalidRequestError(
                 f"glyph.timeout_s={asked:g} is more than this service gives a request, {self.timeout_s:g} s; ask for "
                 "less, or leave it out",
                 param="glyph.timeout_s",
             )
-        return asked
 
     def _admit(self, body: bytes) -> tuple[ChatRequest, ServedRequest]:
         chat = parse_chat_request(body)
         self.check_model(chat.model)
-        self._timeout_s(chat)
+        self._check_timeout(chat.glyph.timeout_s)
         return chat, self._store(self._admission.admit(chat))
 
     def _store(self, conversation: Conversation) -> ServedRequest:
@@ -189,11 +188,11 @@ class Gateway:
         """The live picture. Raises NotReadyError where the decoder does not respond."""
         stats: tuple[DecoderStats, EncoderStats]
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                replicas = await asyncio.to_thread(self._serve_side.replicas)
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
                 stats = await call_stage(self._decoder.chain_stats.remote, "decoder")
+                replicas = await asyncio.to_thread(self._serve_side.replicas)
         except (TimeoutError, StageError) as error:
-            raise NotReadyError(f"the decoder does not respond: {error}") from error
+            raise NotReadyError(f"the decoder or Ray Serve does not respond: {error or 'no answer in time'}") from error
         reports = (self.gateway_report(), *self.reports)
         return status_json(self.model, self._not_ready, self.entrance, self.recent, reports, replicas, *stats)
 

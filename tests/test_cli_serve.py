@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli import app
-from deployments.cli_serve import endpoint_settings
+from deployments.cli_serve import check_access, endpoint_settings
 from deployments.endpoint import EndpointSettings
 from glyph_core.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def settings_of(config: Path | None = None, **options: str | int) -> EndpointSettings:
-    given = {"host": None, "port": None, "dashboard_port": None, "model": None} | options
-    return endpoint_settings(config, **given)  # type: ignore[arg-type]
+def settings_of(config: Path | None = None, **options: Any) -> EndpointSettings:
+    return endpoint_settings(config, **options)
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -89,3 +89,33 @@ def test_a_port_in_use_ends_it_before_anything_starts() -> None:
         result = CliRunner().invoke(app, ["serve", "--port", port])
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"127.0.0.1 port {port}" in result.stderr
+
+
+def test_other_machines_are_let_in_with_a_key_or_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLYPH_API_KEYS", raising=False)
+    result = CliRunner().invoke(app, ["serve", "--host", "0.0.0.0", "--port", "7999"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "GLYPH_API_KEYS" in result.stderr
+    assert "--allow-unauthenticated" in result.stderr
+    check_access(settings_of(host="0.0.0.0", allow_unauthenticated=True))
+    check_access(settings_of(host="127.0.0.1"))
+    keys = tmp_path / "keys"
+    keys.write_text("0123456789abcdef\n")
+    check_access(settings_of(host="0.0.0.0", keys_file=keys))
+    monkeypatch.setenv("GLYPH_API_KEYS", "0123456789abcdef")
+    check_access(settings_of(host="0.0.0.0"))
+
+
+def test_keys_that_cannot_be_read_end_it_before_anything_starts(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["serve", "--keys-file", str(tmp_path / "nowhere")])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nowhere" in result.stderr
+
+
+def test_access_options_go_before_the_files(tmp_path: Path) -> None:
+    config = write(tmp_path, "access: {max_concurrent: 3, keys_file: in-file}\n")
+    assert settings_of(config).app["access"] == {"max_concurrent": 3, "keys_file": "in-file"}
+    given = settings_of(config, keys_file=Path("given"), allow_unauthenticated=True)
+    assert given.app["access"] == {"max_concurrent": 3, "keys_file": "given", "allow_unauthenticated": True}
+    kept = write(tmp_path, "access: {allow_unauthenticated: true}\n")
+    assert settings_of(kept, keys_file=Path("given")).app["access"]["allow_unauthenticated"]

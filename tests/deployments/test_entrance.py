@@ -107,6 +107,17 @@ def test_a_deadline_ends_the_events_and_closes_them() -> None:
     asyncio.run(test())
 
 
+def test_leaving_before_the_deadline_closes_the_events() -> None:
+    async def test() -> None:
+        closed: list[bool] = []
+        events = Deadline(time.monotonic(), 60).over(ticking(0.0, closed))
+        await anext(events)
+        await events.aclose()
+        assert closed == [True]
+
+    asyncio.run(test())
+
+
 def test_a_deadline_that_has_passed_waits_for_nothing() -> None:
     async def test() -> None:
         with pytest.raises(RequestTimeoutError):
