@@ -50,7 +50,7 @@ def docx(*body: str, head: str = "", parts: dict[str, str | bytes] | None = None
         **parts,
     }
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, content in written.items():
             archive.writestr(name, content)
     return DocumentSource("a.docx", stream.getvalue())

@@ -10,6 +10,7 @@ import re
 
 from lxml import etree
 
+from glyph_core.documents.docx.numbering import read_numbering
 from glyph_core.documents.docx.omml import latex_of
 from glyph_core.documents.docx.package import Package
 from glyph_core.documents.docx.slim import slim
@@ -28,6 +29,7 @@ _UNWRAPPED = frozenset({"fldSimple", "dir", "bdo", "moveTo", "ruby", "rubyBase",
 _INLINE, _DISPLAY, _CHUNK, _LABEL, _END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"
 _SENT = re.compile(f"[{_INLINE}-{_END}]")
 _FORMULA = re.compile(f"([{_INLINE}{_DISPLAY}])([^{_END}]*){_END}")
+_LABEL_TEXT = re.compile(f"{_LABEL}([0-9]+) ([^{_END}]*){_END}")
 _CHUNK_PARAGRAPH = re.compile(f"<p>{_CHUNK}([^{_END}]*){_END}</p>")
 _BODY = re.compile(r"<body[^>]*>(.*?)(?:</body>|$)", re.IGNORECASE | re.DOTALL)
 _BACK_LINK = re.compile(r'\s*<a href="#[^"]*(?:footnote|endnote)-ref-[^"]*">↑</a>')
@@ -40,6 +42,8 @@ def prepare(package: Package) -> None:
         for text in root.iter("{*}t"):
             if text.text and not text.text.isascii():
                 text.text = readable(_SENT.sub("", text.text), _font_of(text.getparent()))
+        if "word/numbering.xml" in package.parts:
+            _write_labels(root, package)
         _choose_alternatives(root)
         _free_text_boxes(root)
         _write_formulas(root)
@@ -52,7 +56,12 @@ def prepare(package: Package) -> None:
 def finish(html: str, package: Package) -> str:
     """mammoth's ``html`` with what :func:`prepare` had put aside."""
     html = _CHUNK_PARAGRAPH.sub(lambda match: _chunk(match[1], package), _BACK_LINK.sub("", html))
-    return _FORMULA.sub(_math, html)
+    return _LABEL_TEXT.sub(_label, _FORMULA.sub(_math, html))
+
+
+def _label(match: re.Match[str]) -> str:
+    label = match[2].replace('"', "&quot;")
+    return f'<data class="glyph-label" data-level="{match[1]}" value="{label}"></data>'
 
 
 def _math(match: re.Match[str]) -> str:
@@ -129,6 +138,20 @@ def _write_formulas(root: etree._Element) -> None:
             continue
         runs[-1].tail, formula.tail = formula.tail, None
         parent.remove(formula)
+
+
+def _write_labels(root: etree._Element, package: Package) -> None:
+    """The number of each numbered paragraph as its first characters."""
+    styles = package.xml("word/styles.xml") if "word/styles.xml" in package.parts else None
+    try:
+        numbering = read_numbering(package.xml("word/numbering.xml"), styles)
+    except ValueError as error:  # a number that is none
+        raise package.damaged(error) from error
+    for paragraph in root.iter("{*}p"):
+        if etree.QName(paragraph).namespace in _WORD and (label := numbering.label(paragraph)) is not None:
+            properties = paragraph.find("{*}pPr")
+            text = f"{_LABEL}{label[1]} {_SENT.sub('', label[0])}{_END}"
+            paragraph.insert(0 if properties is None else paragraph.index(properties) + 1, _run(paragraph, text))
 
 
 def _unwrap(root: etree._Element) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from glyph_core.documents.blocks import Block, FormulaBlock, Mark, TextBlock
 from glyph_core.documents.html.formulas import latex_of
+from glyph_core.documents.html.lists import BULLETS, OpenList
 from glyph_core.documents.html.pictures import figure_of, is_small
 from glyph_core.documents.html.tables import TableInMaking
 from glyph_core.documents.html.tree import Step, layout_tables, steps
@@ -33,14 +33,6 @@ _MARKS: dict[str, Literal["bold", "italic", "code"]] = {
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language|lang|highlight-source|brush:|sourceCode)[-: ]?\s*([\w+#-]+)", re.IGNORECASE
 )
-_BULLETS = "•◦▪"
-
-
-@dataclass(slots=True)
-class _List:
-    is_ordered: bool
-    number: int
-    style: str  # "1", "a", "A", "i" or "I"
 
 
 class BlockBuilder:
@@ -56,8 +48,9 @@ class BlockBuilder:
         self._marks: list[Mark] = []
         self._open_marks: list[tuple[int, Literal["bold", "italic", "code"]]] = []
         self._heading = 0
-        self._lists: list[_List] = []
+        self._lists: list[OpenList] = []
         self._marker: str | None = None  # of the item that is open, until its first text
+        self._label: tuple[str, int] | None = None  # a number before the paragraph, and its level
         self._pre: list[str] | None = None
         self._language = ""
         self._tables: list[TableInMaking | None] = []  # None: one that only arranges
@@ -91,11 +84,9 @@ class BlockBuilder:
         if tag in _HEADINGS:
             self._heading = _HEADINGS[tag]
         elif tag in ("ul", "ol", "menu", "dir"):
-            start = node.attributes.get("start") or "1"
-            number = int(start) if start.lstrip("-").isdigit() else 1
-            self._lists.append(_List(tag == "ol", number, node.attributes.get("type") or "1"))
+            self._lists.append(OpenList.of(node))
         elif tag == "li":
-            self._marker = self._next_marker(node)
+            self._marker = self._lists[-1].marker(node, len(self._lists)) if self._lists else BULLETS[0]
         elif tag in ("pre", "textarea", "listing", "xmp", "plaintext"):
             self._pre, self._language = [], _language_of(node)
         elif tag == "table":
@@ -114,6 +105,8 @@ class BlockBuilder:
             self._add_formula(*latex_of(node))
         elif tag == "img":
             self._add_picture(node.attributes.get("src") or "", node.attributes.get("alt") or "")
+        elif tag == "data" and node.attributes.get("class") == "glyph-label":  # of our own making: see documents.docx
+            self._label = node.attributes.get("value") or "", int(node.attributes.get("data-level") or 0)
         elif tag == "code" and self._pre is not None and not self._language:
             self._language = _language_of(node)
 
@@ -218,14 +211,21 @@ class BlockBuilder:
 
     def _emit_text(self, text: str, marks: tuple[Mark, ...] = (), *, code: bool = False) -> None:
         marker, self._marker = self._marker, "" if self._marker is not None else None
+        level = len(self._lists) - 1
+        if self._label is not None:
+            (marker, level), self._label = self._label, None
+            if self._heading:
+                shift = len(marker) + 1
+                marks = tuple(Mark(mark.start + shift, mark.stop + shift, mark.kind) for mark in marks)
+                text = f"{marker} {text}"
         if (cell := self._cell()) is not None:
-            cell.append(f"{marker} {text}" if marker else text)
+            cell.append(f"{marker} {text}" if marker and not self._heading else text)
         elif code:
             self.blocks.append(TextBlock(text, "code", language=self._language))
         elif self._heading:
             self.blocks.append(TextBlock(text, "heading", self._heading, marks=marks))
-        elif self._lists and marker is not None:
-            self.blocks.append(TextBlock(text, "item", len(self._lists) - 1, marker, marks=marks))
+        elif level >= 0 and marker is not None:
+            self.blocks.append(TextBlock(text, "item", level, marker, marks=marks))
         else:
             self.blocks.append(TextBlock(text, "paragraph", marks=marks))
 
@@ -238,37 +238,6 @@ class BlockBuilder:
     def _cell(self) -> list[str] | None:
         """The pieces of the innermost cell that is open."""
         return next((table.pieces for table in reversed(self._tables) if table is not None), None)
-
-    def _next_marker(self, node: LexborNode) -> str:
-        if not self._lists:
-            return _BULLETS[0]
-        inner = self._lists[-1]
-        if not inner.is_ordered:
-            return _BULLETS[min(len(self._lists), len(_BULLETS)) - 1]
-        value = node.attributes.get("value") or ""
-        number = int(value) if value.isascii() and value.isdigit() else inner.number
-        inner.number = number + 1
-        return f"{_numeral(number, inner.style)}."
-
-
-def _numeral(number: int, style: str) -> str:
-    if style in ("a", "A") and 1 <= number <= 26:
-        return chr(ord(style) + number - 1)
-    if style in ("i", "I") and 1 <= number < 4000:
-        roman = ""
-        for value, letters in _ROMAN:
-            roman, number = roman + letters * (number // value), number % value
-        return roman if style == "i" else roman.upper()
-    return str(number)
-
-
-_ROMAN = tuple(
-    zip(
-        (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1),
-        ["m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"],
-        strict=True,
-    )
-)
 
 
 def _language_of(node: LexborNode) -> str:
