@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class BreakClass(IntEnum):
     WIDE_OPEN = 9  # full-width punctuation: as IDEOGRAPH, but bound on one side
     WIDE_CLOSE = 10
 
+
+_NUM_KEPT = 1 << 16  # characters whose properties are looked up once
 
 _NEWLINES = frozenset("\n\r\v\f\x85\u2028\u2029")  # UAX #14: BK, CR, LF, NL
 _GLUE = frozenset("\u00a0\u2007\u202f")  # spaces that bind: letters without ink
@@ -53,6 +56,7 @@ _SHAPED_RANGES = (
 )  # fmt: skip
 
 
+@lru_cache(_NUM_KEPT)
 def is_ignored(character: str) -> bool:
     """Whether ``character`` has no shape by design (so that a font without it loses nothing)."""
     category = unicodedata.category(character)
@@ -67,6 +71,7 @@ def is_wide(character: str) -> bool:
     return unicodedata.east_asian_width(character) in "WF"
 
 
+@lru_cache(_NUM_KEPT)
 def needs_shaping(character: str) -> bool:
     """Whether ``character`` changes its form, its place or its direction by its neighbours, so that it can't be drawn
     alone: scripts from right to left, Indic scripts and their relatives, Thai."""
@@ -76,6 +81,7 @@ def needs_shaping(character: str) -> bool:
     return any(start <= codepoint <= stop for start, stop in _SHAPED_RANGES)
 
 
+@lru_cache(_NUM_KEPT)
 def break_class(character: str) -> BreakClass:
     if character in _NEWLINES:
         return BreakClass.NEWLINE

@@ -55,8 +55,9 @@ class ShapedParagraph:
         """(n,) of GLYPH: a row for each character; a cluster's first carries it all, the others move with it."""
         table = np.zeros(len(self.levels), dtype=GLYPH)
         table["break_class"] = BreakClass.MARK
-        for cluster in self.clusters:
-            table[cluster.start]["advance"], table[cluster.start]["break_class"] = cluster.advance, cluster.break_class
+        starts = [cluster.start for cluster in self.clusters]
+        table["advance"][starts] = [cluster.advance for cluster in self.clusters]
+        table["break_class"][starts] = [cluster.break_class for cluster in self.clusters]
         return table
 
     def set(self, stream: StreamBuilder, max_width: int) -> tuple[np.ndarray, int, np.ndarray]:
@@ -96,6 +97,8 @@ class Shaper:
     def __init__(self, config: RenderConfig, atlas: GlyphAtlas) -> None:
         self._config, self._atlas = config, atlas
         self._stack = FontStack("sans", config.font_size_px)  # joined letters in cells of one width are hard to read
+        self._plain_glyphs: dict[tuple[str, Style], tuple[int, int, int]] = {}  # glyph, advance, break class
+        self._shaped_runs: dict[tuple[str, str, int, Style], list[Cluster]] = {}
         self.missing: list[np.ndarray] = []  # codepoints that no font has
 
     def shape(self, text: str, offsets: np.ndarray, style: Style) -> ShapedParagraph:
@@ -111,12 +114,14 @@ class Shaper:
 
     def _plain(self, text: str, start: int, stop: int, levels: np.ndarray, style: Style) -> list[Cluster]:
         """Characters as any paragraph has them; combining marks stay behind their base."""
-        shown = [mirrored(text[i]) if levels[i] % 2 else text[i] for i in range(start, stop)]
-        glyphs = self._atlas.glyphs_of(np.array([ord(character) for character in shown], dtype=np.uint32), style)
-        rows = self._atlas.tables.glyphs[glyphs]
         clusters: list[Cluster] = []
-        for index, glyph, row in zip(range(start, stop), glyphs.tolist(), rows, strict=True):
-            kind, advance = int(row["break_class"]), int(row["advance"])
+        for index in range(start, stop):
+            character = mirrored(text[index]) if levels[index] % 2 else text[index]
+            if (character, style) not in self._plain_glyphs:
+                (glyph,) = self._atlas.glyphs_of(np.array([ord(character)], dtype=np.uint32), style).tolist()
+                row = self._atlas.tables.glyphs[glyph]
+                self._plain_glyphs[character, style] = glyph, int(row["advance"]), int(row["break_class"])
+            glyph, advance, kind = self._plain_glyphs[character, style]
             if clusters and (kind == BreakClass.MARK or glyph == IGNORED):
                 last = clusters[-1]
                 drawn = last.glyphs if glyph == IGNORED else (*last.glyphs, glyph)
@@ -126,20 +131,31 @@ class Shaper:
         return clusters
 
     def _shaped(self, text: str, start: int, stop: int, face: str, level: int, style: Style) -> list[Cluster]:
+        """A run between characters that need no shaping: most often a word, which is shaped once for a document."""
+        key = text[start:stop], face, level % 2, style
+        if key not in self._shaped_runs:
+            self._shaped_runs[key] = self._shape_run(*key)
+        clusters = self._shaped_runs[key]
+        missing = [ord(text[start + cluster.start]) for cluster in clusters if MISSING in cluster.glyphs]
+        if missing:
+            self.missing.append(np.array(missing, dtype=np.uint32))
+        return [cluster._replace(start=start + cluster.start, stop=start + cluster.stop) for cluster in clusters]
+
+    def _shape_run(self, run: str, face: str, is_from_right: int, style: Style) -> list[Cluster]:
         buffer = uharfbuzz.Buffer()
-        buffer.add_str(text, start, stop - start)
+        buffer.add_str(run)
         buffer.guess_segment_properties()
-        buffer.direction = "rtl" if level % 2 else "ltr"
+        buffer.direction = "rtl" if is_from_right else "ltr"
         uharfbuzz.shape(_font(face, self._config.font_size_px), buffer)
         placed: dict[int, list[tuple[int, int]]] = {}  # cluster → glyphs of the atlas and advances, from left to right
         for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-            placed.setdefault(info.cluster, []).append(self._glyph(text[info.cluster], face, info, position, style))
+            placed.setdefault(info.cluster, []).append(self._glyph(run[info.cluster], face, info, position, style))
         starts = sorted(placed)
         clusters = []
-        for cluster, end in zip(starts, [*starts[1:], stop], strict=True):
-            glyphs = tuple(glyph for glyph, _ in placed[cluster])
-            advance = sum(advance for _, advance in placed[cluster])
-            clusters.append(Cluster(cluster, end, glyphs, advance, max(break_class(text[cluster]), BreakClass.LETTER)))
+        for start, stop in zip(starts, [*starts[1:], len(run)], strict=True):
+            glyphs = tuple(glyph for glyph, _ in placed[start])
+            advance = sum(advance for _, advance in placed[start])
+            clusters.append(Cluster(start, stop, glyphs, advance, max(break_class(run[start]), BreakClass.LETTER)))
         return clusters
 
     def _glyph(
@@ -154,7 +170,6 @@ class Shaper:
         if info.codepoint == 0:
             if is_ignored(character):
                 return IGNORED, 0
-            self.missing.append(np.array([ord(character)], dtype=np.uint32))
             return MISSING, int(self._atlas.tables.glyphs[MISSING]["advance"])
         glyph = ShapedGlyph(
             GlyphRef(face, info.codepoint),
