@@ -158,6 +158,16 @@ def test_a_document_over_the_limit() -> None:
         admit(file(b"x" * 1001), text("What?"))
 
 
+def test_more_documents_than_a_request_may_have_pages() -> None:
+    admission = Admission(LimitConfig(max_pages=2), PRESETS["mini"], 4096, ADMISSION.count_tokens)
+    parts = [file(b"one"), file(b"two"), text("What?")]
+    body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
+    assert len(admission.admit(parse_chat_request(json.dumps(body).encode())).documents) == 2
+    parts.insert(0, file(b"three"))
+    with pytest.raises(DocumentTooLargeError, match="over 2 documents"):
+        admission.admit(parse_chat_request(json.dumps(body).encode()))
+
+
 def test_only_the_beginning_of_a_very_long_text_is_counted() -> None:
     counted: list[int] = []
 

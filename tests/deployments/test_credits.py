@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 
 import pytest
 from ray.exceptions import RayTaskError
 
-from deployments.credits import MAX_REISSUES, pull_ranges
+from deployments.credits import MAX_REISSUES, call_each, pull_ranges
 from glyph_core.errors import EmptyDocumentError, StageError
 from tests.deployments.fakes import CountingStage, LocalHandle, range_of
 
@@ -98,3 +99,45 @@ def test_a_stream_that_ends_early_is_an_error() -> None:
 
     with pytest.raises(StageError, match="3 pages before page 4"):
         asyncio.run(all_of(Short(), 30))
+
+
+def test_calls_come_back_in_order_with_no_more_under_way_than_allowed() -> None:
+    async def test() -> None:
+        num_open = max_open = 0
+
+        async def call(number: int) -> int:
+            nonlocal num_open, max_open
+            num_open += 1
+            max_open = max(max_open, num_open)
+            await asyncio.sleep(0.002 * (5 - number % 5))
+            num_open -= 1
+            return number
+
+        assert await call_each([partial(call, number) for number in range(20)], max_calls=3) == list(range(20))
+        assert max_open == 3
+
+    asyncio.run(test())
+
+
+def test_the_first_error_ends_the_other_calls() -> None:
+    async def test() -> None:
+        num_begun = num_ended = 0
+
+        async def wait() -> None:
+            nonlocal num_begun, num_ended
+            num_begun += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                num_ended += 1
+
+        async def fail() -> None:
+            await asyncio.sleep(0.01)
+            raise EmptyDocumentError("nothing in it")
+
+        with pytest.raises(EmptyDocumentError):
+            await call_each([wait, fail, wait, wait], max_calls=3)
+        await asyncio.sleep(0)
+        assert num_begun == num_ended >= 2
+
+    asyncio.run(test())

@@ -15,9 +15,11 @@ import pytest
 from deployments import metrics
 from deployments.access import AccessConfig
 from deployments.entrance import OverloadConfig
+from deployments.gateway import Gateway
 from deployments.visits import Visits
-from glyph_core.errors import EmptyDocumentError, StageError
-from tests.deployments.fakes import ScriptedDecoder
+from glyph_core.config import PipelineConfig
+from glyph_core.errors import ConfigError, EmptyDocumentError, StageError
+from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder
 from tests.deployments.test_http_api import ANSWER, EVENTS, QUESTION, assert_error, chunks_of, serving
 
 KEY = "sk-0123456789abcdef"
@@ -227,7 +229,7 @@ def test_the_live_picture() -> None:
     run(visit)
 
 
-def test_metrics_that_fail_are_no_secret() -> None:
+def test_every_metric_takes_the_tags_that_it_names() -> None:
     """Each metric can be recorded with the tags that it names."""
     for metric in metrics.ALL:
         tags = dict.fromkeys(metric.tags, "x")
@@ -238,6 +240,24 @@ def test_metrics_that_fail_are_no_secret() -> None:
                 metric.set(1, **tags)
             case metrics.Histogram():
                 metric.observe(1, **tags)
+
+
+class Exposed(FakeServeSide):
+    def listening_host(self) -> str:
+        return "0.0.0.0"
+
+
+def test_a_gateway_that_other_machines_reach_does_not_start_without_keys(keys_file: str) -> None:
+    """Under ``serve deploy`` nobody else looks at the address."""
+
+    def start(access: AccessConfig) -> None:
+        decoder = LocalHandle(ScriptedDecoder())
+        Gateway(decoder, PipelineConfig(), access, OverloadConfig(), serve_side=Exposed())  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match=r"0\.0\.0\.0"):
+        start(AccessConfig())
+    start(AccessConfig(keys_file=keys_file))
+    start(AccessConfig(allow_unauthenticated=True))
 
 
 def test_every_layer_of_the_app_is_inside_the_visits() -> None:
