@@ -89,10 +89,10 @@ def test_a_reader_that_stops_leaves_at_most_the_credit_window_rendered(fake_app:
 def test_leaving_in_the_middle_of_prefill_frees_everything(fake_app: App) -> None:
     num_before = fake_app.num_pages_rendered()
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{fake_app.url}/v1/chat/completions", json=question(1000), timeout=1.5)
+        httpx.post(f"{fake_app.url}/v1/chat/completions", json=question(2000), timeout=3)
     wait_until(fake_app.is_idle, FREED_S)
     assert_rendering_has_stopped(fake_app)
-    assert 0 < fake_app.num_pages_rendered() - num_before < 1000
+    assert 0 < fake_app.num_pages_rendered() - num_before < 2000
 
 
 def test_leaving_a_stream_in_the_middle_frees_everything(fake_app: App) -> None:

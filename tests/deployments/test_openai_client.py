@@ -86,7 +86,7 @@ def test_a_conversation(client: openai.OpenAI) -> None:
         ({"max_tokens": 3_000_000_000}, openai.BadRequestError, 400, "context_length_exceeded"),
         ({"temperature": -1}, openai.BadRequestError, 400, "invalid_request"),
         ({"messages": about("data:text/plain;base64,a_b")}, openai.BadRequestError, 400, "invalid_request"),
-        ({"messages": about(b"%PDF-1.7\n1 0 obj")}, openai.APIStatusError, 415, "unsupported_document"),
+        ({"messages": about(b"PK\x03\x04 an archive")}, openai.APIStatusError, 415, "unsupported_document"),
         ({"messages": about(b"\x89PNG\r\n\x1a\nbroken")}, openai.UnprocessableEntityError, 422, "invalid_document"),
         ({"n": 2}, openai.BadRequestError, 400, "invalid_request"),
         ({"response_format": {"type": "json_object"}}, openai.BadRequestError, 400, "invalid_request"),
