@@ -44,3 +44,20 @@ def render(
             report = render_report(text or [], rounds, show)
             print_warnings(warnings_of(report))
             print_json(report) if json else print_text(as_lines(report))
+
+
+@bench.command()
+def engine(
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    tiny: Annotated[bool, typer.Option("--tiny", help="a tiny shape instead of the 9B's, for any machine")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+) -> None:
+    """The language model's engine at the 9B's shape, random weights: decode by batch and context, shared prefix,
+    prefill, accuracy, memory, and transformers beside it. The shape wants a GPU of 80 GB; --tiny runs anywhere.
+    """
+    with errors_reported(as_json=json), phase_shown() as show:
+        from deployments.bench.engine import as_markdown, bench_plan, engine_report
+        from glyph_core.model.loading import pick_device
+
+        report = engine_report(bench_plan(pick_device(device), is_tiny=tiny), show)
+        print_json(report) if json else print_text(as_markdown(report))

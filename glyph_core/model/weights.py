@@ -89,8 +89,8 @@ class RandomWeights:
         return True
 
     def take(self, name: str, shape: Sequence[int]) -> torch.Tensor:
-        """Norms are 1, biases 0, matrices of variance 1 / columns."""
+        """Norms are 1, biases 0, matrices of variance 1 / columns; in every dtype the same numbers, rounded."""
         if len(shape) == 1:
             return torch.full(tuple(shape), 0.0 if "bias" in name else 1.0, dtype=self.dtype, device=self.device)
-        weight = torch.empty(tuple(shape), dtype=self.dtype, device=self.device)
-        return weight.normal_(std=shape[-1] ** -0.5, generator=self._random)
+        weight = torch.empty(tuple(shape), dtype=torch.float32, device=self.device)
+        return weight.normal_(std=shape[-1] ** -0.5, generator=self._random).to(self.dtype)
