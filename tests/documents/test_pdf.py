@@ -74,6 +74,9 @@ def test_lines_of_a_paragraph_are_joined_and_cut_words_made_whole() -> None:
         ("a table-", "based way", ("table-based",), "a table-based way"),
         ("TABLE-", "FORMER reads", ("tableformer",), "TABLEFORMER reads"),
         ("1998-", "2001", (), "1998-2001"),
+        ("737–", "8 and", (), "737–8 and"),
+        ("a –", "b", (), "a – b"),
+        ("see https://", "a.org/b", (), "see https://a.org/b"),
         ("soft\u00ad", "ware", (), "software"),
         ("and -", "so on", (), "and - so on"),
         ("中文", "继续", (), "中文继续"),
@@ -139,6 +142,37 @@ def test_a_ruled_table_keeps_its_cells_spans_and_place() -> None:
         (Cell("Nut"), Cell(""), Cell("0.10")),
     )
     assert table.place == SourcePlace(0, pytest.approx((72, 100, 400, 160)))
+
+
+def test_rows_that_no_rule_divides_are_rows() -> None:
+    rows = [("Alpha", "12.50"), ("Beta", "7.25"), ("Gamma", "104.00")]
+
+    def draw(page: pymupdf.Page) -> None:
+        for x in (72, 200, 300):
+            page.draw_line((x, 100), (x, 160), width=0.5)
+        for y in (100, 160):
+            page.draw_line((72, y), (300, y), width=0.5)
+        for index, (name, price) in enumerate(rows):
+            page.insert_text((76, 114 + 18 * index), name, fontsize=10)
+            page.insert_text((204, 114 + 18 * index), price, fontsize=10)
+
+    (table,) = read(pdf(draw)).blocks
+    assert isinstance(table, TableBlock)
+    assert [tuple(cell.text for cell in row) for row in table.rows] == rows
+
+
+def test_framed_lines_of_code_are_code() -> None:
+    lines = ["def f(x):", "    return 2 * x", "print(f(21))"]
+
+    def draw(page: pymupdf.Page) -> None:
+        page.insert_text((72, 80), "Before the code", fontsize=10)
+        for index, line in enumerate(lines):
+            page.draw_rect((70, 90 + 14 * index, 400, 104 + 14 * index), color=None, fill=(0.95, 0.95, 0.95))
+            page.insert_text((74, 100 + 14 * index), line, fontsize=9, fontname="cour")
+
+    _, code = read(pdf(draw)).blocks
+    assert isinstance(code, TextBlock)
+    assert (code.kind, code.text) == ("code", "\n".join(lines))
 
 
 def test_rows_of_a_table_without_rules_stay_rows() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from glyph_core.documents.blocks import Box
 from glyph_core.documents.symbols import readable
 
-_BOLD, _VISIBLE = 16, 16 | 32 | 64  # of a span's flags; of its char_flags: filled, stroked or clipped to
+_MONO, _BOLD = 8, 16  # of a span's flags
+_VISIBLE = 16 | 32 | 64  # of its char_flags: filled, stroked or clipped to
 _BOLD_NAME = re.compile(r"bold|black|heavy|semibold|CMBX", re.IGNORECASE)
+_MONO_NAME = re.compile(r"mono|courier|consol|typewriter|CMTT", re.IGNORECASE)
 _STRAIGHT = 0.999  # cosine of the angle to the horizontal
 
 
@@ -22,6 +24,7 @@ class Line:
     box: Box
     size: float  # of most of its characters, in points
     is_bold: bool  # most of it
+    is_mono: bool  # all of it in a font whose characters are equally wide
     is_straight: bool  # from left to right, not turned, not vertical
     num_hidden: int  # characters that are neither filled nor stroked
 
@@ -59,6 +62,7 @@ def _line_of(line: dict[str, Any]) -> Line | None:
         box=line["bbox"],
         size=longest["size"],
         is_bold=2 * num_bold > len(text),
+        is_mono=all(span["flags"] & _MONO or _MONO_NAME.search(span["font"]) for span in spans),
         is_straight=line["dir"][0] > _STRAIGHT and line["wmode"] == 0,
         num_hidden=num_hidden,
     )

@@ -15,6 +15,7 @@ _SAME_ROW = 0.5  # overlap in height, in heights of the lower line
 # Scripts that are written without spaces between words
 _UNSPACED = re.compile(r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _HYPHENS = ("-", "\u2010")
+_OPEN_ENDED = ("–", "—")  # between figures and names they stand without spaces
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPOUND = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 
@@ -103,6 +104,10 @@ def joined(before: str, after: str, words: frozenset[str]) -> str:
         is_cut = before[-2].islower() and after[0].islower() and not is_compound
         return before[:-1] + after if left + right in words or is_cut else before + after
     if before.endswith(_HYPHENS) and len(before) > 1 and before[-2].isalnum() and after[:1].isalnum():
+        return before + after
+    if before[-1:] in _OPEN_ENDED and before[-2:-1].isalnum() and after[:1].isalnum():
+        return before + after
+    if before.endswith("/") and "://" in before.rsplit(maxsplit=1)[-1]:
         return before + after
     if _UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]):
         return before + after

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glyph_core.documents.blocks import Box, Cell, SourcePlace, TableBlock
-from glyph_core.documents.pdf.lines import Line, holds
+from glyph_core.documents.blocks import Box, Cell, SourcePlace, TableBlock, TextBlock
+from glyph_core.documents.pdf.lines import Line, holds, union
 from glyph_core.documents.pdf.rows import text_of
 
 _THIN_PT = 3.0
 _SNAP_PT = 3.0  # ruling lines nearer than this are one
 _COVERED = 0.6  # a side of a cell is ruled where lines lie along this share of it
+_MIN_UNRULED_ROWS, _MIN_SHARED = (
+    3,
+    0.6,
+)  # rows of text in one of the grid: so many, and so many with text in two columns
 _MAX_RULES, _MAX_CELLS = 4000, 20_000  # more is a drawing
 
 
@@ -33,7 +37,7 @@ class Rule:
 class PdfTable:
     """A table and the lines of text that stand in it."""
 
-    block: TableBlock
+    block: TableBlock | TextBlock  # text: code that is framed line by line
     box: Box
     lines: tuple[Line, ...]
 
@@ -100,19 +104,62 @@ def _table(across: list[Rule], down: list[Rule], lines: Sequence[Line], page: in
                 break
         else:
             return None  # text between the cells would be lost: this is no table
-    if len({row for (row, _), found in held.items() if found}) < 2 and len([1 for found in held.values() if found]) < 3:
-        return None
-    rows = tuple(
-        tuple(
-            Cell(text_of(held[row, column]), *cells[row, column])
-            for column in range(num_columns)
-            if (row, column) in cells
-        )
-        for row in range(num_rows)
-    )
     if any(_overflows(line, xs) for line in inside):
         return None
-    return PdfTable(TableBlock(rows, _num_header_rows(held, num_rows), SourcePlace(page, box)), box, tuple(inside))
+    place = SourcePlace(page, box)
+    if num_columns == 1:
+        return _boxed_code(inside, place) if all(line.is_mono for line in inside) else None
+    rows = tuple(row for index in range(num_rows) for row in _rows(index, num_columns, cells, held))
+    if sum(any(cell.text for cell in row) for row in rows) < 2 and sum(bool(found) for found in held.values()) < 3:
+        return None
+    return PdfTable(TableBlock(rows, _num_header_rows(held, num_rows), place), box, tuple(inside))
+
+
+def _boxed_code(lines: list[Line], place: SourcePlace) -> PdfTable:
+    """Lines of code, each or all with a frame around them."""
+    left, written = min(line.box[0] for line in lines), []
+    for found in _printed_rows([(0, line) for line in lines]):
+        row = sorted((line for _, line in found), key=lambda line: line.box[0])
+        indent = round((row[0].box[0] - left) / (0.6 * row[0].size))  # in the width that most such fonts have
+        written.append(" " * indent + " ".join(line.text.rstrip() for line in row))
+    box = place.box or union([line.box for line in lines])
+    return PdfTable(TextBlock("\n".join(written), "code", place=place), box, tuple(lines))
+
+
+def _rows(
+    row: int,
+    num_columns: int,
+    cells: dict[tuple[int, int], tuple[int, int]],
+    held: dict[tuple[int, int], list[Line]],
+) -> list[tuple[Cell, ...]]:
+    """The row ``row`` of the grid; as several where its lines of text are rows that no rule divides."""
+    columns = [column for column in range(num_columns) if (row, column) in cells]
+    is_whole_width = sum(cells[row, column][1] for column in columns) == num_columns
+    if is_whole_width and all(cells[row, column][0] == 1 for column in columns):
+        lines = [(column, line) for column in columns for line in held[row, column]]
+        printed = _printed_rows(lines)
+        num_shared = sum(len({column for column, _ in found}) > 1 for found in printed)
+        if len(printed) >= _MIN_UNRULED_ROWS and num_shared >= _MIN_SHARED * len(printed):
+            return [
+                tuple(
+                    Cell(text_of([line for other, line in found if other == column]), 1, cells[row, column][1])
+                    for column in columns
+                )
+                for found in printed
+            ]
+    return [tuple(Cell(text_of(held[row, column]), *cells[row, column]) for column in columns)]
+
+
+def _printed_rows(lines: list[tuple[int, Line]]) -> list[list[tuple[int, Line]]]:
+    """``lines``, each with its column, as those that stand on one height."""
+    rows: list[list[tuple[int, Line]]] = []
+    for column, line in sorted(lines, key=lambda found: found[1].box[1] + found[1].box[3]):
+        last = rows[-1][-1][1] if rows else None
+        if last is not None and min(line.box[3], last.box[3]) - max(line.box[1], last.box[1]) > 0.5 * line.height:
+            rows[-1].append((column, line))
+        else:
+            rows.append([(column, line)])
+    return rows
 
 
 def _overflows(line: Line, xs: list[float]) -> bool:
