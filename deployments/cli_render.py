@@ -89,7 +89,8 @@ class RenderReport:
 
     def as_lines(self) -> dict[str, str]:
         about = "about " if self.text_tokens_estimated else ""
-        return {
+        gallery = {"gallery": self.gallery} if self.gallery else {}
+        return gallery | {
             "pages": f"{self.pages} in {self.render_ms:.1f} ms",
             "files": f"{self.page_images[0].file} …" if self.pages > 1 else self.page_images[0].file,
             "tokens": f"{self.num_visual_tokens:,} visual for {about}{self.num_text_tokens:,} of text, "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +79,64 @@ def test_render_draws_as_the_preset_says(tmp_path: Path, examples: Path) -> None
 
 
 def test_render_tells_of_characters_without_a_glyph(tmp_path: Path) -> None:
-    (tmp_path / "odd.txt").write_text("a \U000132aa b")  # an Egyptian hieroglyph
+    (tmp_path / "odd.txt").write_text("a \ue123 b")  # for private use
     result = run("render", tmp_path / "odd.txt", "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0
     assert only_object(result)["warnings"]
     assert "warning: " in result.stderr
+
+
+def test_render_takes_the_preset_s_knobs(tmp_path: Path, examples: Path) -> None:
+    document = examples / "service_agreement.md"
+    knobs = ["--preset", "glyph-en", "--dpi", "96", "--newline-marks"]
+    (image,) = only_object(run("render", document, "--out", tmp_path, *knobs, "--json"))["page_images"]
+    assert 595 < image["width_px"] <= round(595 * 96 / 72)
+    with Image.open(image["file"]) as pixels:
+        assert pixels.mode == "RGB"  # the marks are red
+    refused = run("render", document, "--out", tmp_path, "--preset", "glyph-en", "--font-size", "4", "--json")
+    assert (refused.exit_code, only_object(refused)["error"]["code"]) == (1, "invalid_render_config")
+
+
+def test_render_says_what_stands_where(tmp_path: Path, examples: Path) -> None:
+    document = examples / "service_agreement.md"
+    (image,) = only_object(run("render", document, "--out", tmp_path, "--spans", "--json"))["page_images"]
+    spans = json.loads(Path(image["spans_file"]).read_text(encoding="utf-8"))
+    assert (spans["document"], spans["page_index"]) == ("service_agreement.md", 0)
+    text = document.read_text(encoding="utf-8")
+    assert "".join(span["text"] for span in spans["spans"]).split() == text.replace("\n", "").split()
+    with Image.open(image["file"]) as pixels:
+        for span in spans["spans"]:
+            assert text[span["start"] : span["stop"]] == span["text"]
+            assert pixels.crop(span["box"]).getextrema()[0] < 255  # ink
+
+
+def test_a_gallery_holds_all_pages_in_itself(tmp_path: Path, examples: Path) -> None:
+    files = sorted(examples.iterdir())
+    report = only_object(run("render", *files, "--out", tmp_path, "--spans", "--gallery", "--json"))
+    page = Path(report["gallery"]).read_text(encoding="utf-8")
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(sources) == report["pages"]
+    for source, image in zip(sources, report["page_images"], strict=True):
+        assert base64.b64decode(source.removeprefix("data:image/png;base64,")) == Path(image["file"]).read_bytes()
+    assert "<title>Governing Law: State of Vermont</title></rect>" in page
+
+
+def test_render_s_out_must_be_a_folder(tmp_path: Path, examples: Path) -> None:
+    (tmp_path / "pages").write_text("mine")
+    result = run("render", examples / "service_agreement.md", "--out", tmp_path / "pages")
+    assert result.exit_code == 1
+    assert "pages need a folder" in result.stderr
+    assert (tmp_path / "pages").read_text() == "mine"
+
+
+def test_render_loads_no_model_library(tmp_path: Path, examples: Path) -> None:
+    arguments = ["render", str(examples / "service_agreement.md"), "--out", str(tmp_path)]
+    program = (
+        f"import sys; from deployments.cli import app; app({arguments}, standalone_mode=False); "
+        "print([name for name in ('torch', 'transformers', 'ray') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
 
 
 def test_render_for_people_names_pages_files_and_tokens(tmp_path: Path, examples: Path) -> None:
@@ -112,6 +168,22 @@ def test_ask_stops_at_max_tokens(examples: Path) -> None:
     report = only_object(result)
     assert (report["finish_reason"], report["usage"]["completion_tokens"]) == ("length", 5)
     assert TRUTH.startswith(report["answer"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "missing"), [("service_agreement.md", "the question about"), ("Who?", "document")]
+)
+def test_ask_says_what_is_missing(examples: Path, argument: str, missing: str) -> None:
+    given = examples / argument
+    result = run("ask", given if given.exists() else argument)
+    assert result.exit_code == 2
+    assert missing in (said := " ".join(result.stderr.replace("│", " ").split()))
+    assert "is missing" in said
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"glyph-serve {version('glyph-serve')}\n")
 
 
 def test_ask_takes_no_file_for_a_question(examples: Path) -> None:
