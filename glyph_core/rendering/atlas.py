@@ -143,7 +143,7 @@ class GlyphAtlas:
     def _add(self, character: str, look: Look) -> int:
         kind, stack = break_class(character), self._stacks[look.font]
         if kind == BreakClass.IGNORED:
-            return IGNORED
+            return SHAPED if needs_shaping(character) else IGNORED
         if kind == BreakClass.NEWLINE or character == ZERO_WIDTH_SPACE:
             return self._append(0, 0, kind, [])
         if kind == BreakClass.TAB:

@@ -33,6 +33,7 @@ _NUM_KEPT = 1 << 16  # characters whose properties are looked up once
 
 _NEWLINES = frozenset("\n\r\v\f\x85\u2028\u2029")  # UAX #14: BK, CR, LF, NL
 _GLUE = frozenset("\u00a0\u2007\u202f")  # spaces that bind: letters without ink
+ZERO_WIDTH_JOINER = "\u200d"  # of Indic letters and of emoji
 ZERO_WIDTH_SPACE = "\u200b"  # where Thai, Khmer and long addresses may break
 # Format characters (category Cf) that have a shape: Arabic and Kaithi signs that enclose a number
 _VISIBLE_FORMATS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
@@ -53,6 +54,7 @@ _SHAPED_RANGES = (
     (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC),  # presentation forms of Hebrew and Arabic
     (0x10800, 0x10FFF), (0x1E800, 0x1EFFF),  # from right to left
     (0x11000, 0x11FFF),  # Brahmic
+    (0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF),  # letters that pair to flags; skin tones
 )  # fmt: skip
 
 
@@ -74,8 +76,10 @@ def is_wide(character: str) -> bool:
 @lru_cache(_NUM_KEPT)
 def needs_shaping(character: str) -> bool:
     """Whether ``character`` changes its form, its place or its direction by its neighbours, so that it can't be drawn
-    alone: scripts from right to left, Indic scripts and their relatives, Thai."""
+    alone: scripts from right to left, Indic scripts and their relatives, Thai, parts of composed emoji."""
     codepoint = ord(character)
+    if character == ZERO_WIDTH_JOINER:
+        return True
     if codepoint < _SHAPED_RANGES[0][0]:
         return False
     return any(start <= codepoint <= stop for start, stop in _SHAPED_RANGES)

@@ -1,7 +1,7 @@
 """The font stack: which face draws a character, and FreeType's picture of a glyph.
 
-DejaVu first, then the fonts that MuPDF carries inside its library: Droid Sans Fallback (Chinese, Japanese, Korean),
-and for everything else the Noto font of the character's script, of symbols, of mathematics or of emoji. Everything is
+DejaVu first, then Droid Sans Fallback (Chinese, Japanese, Korean), which MuPDF carries inside its library, Noto Emoji,
+and for everything else the Noto font of the character's script, of symbols or of mathematics, from MuPDF too. All is
 read from files that are installed with the packages, never from the system, and rasterised by the FreeType that
 freetype-py carries: the same text gives the same pixels on every machine.
 
@@ -26,11 +26,11 @@ NUM_PHASES = 4  # horizontal subpixel positions at which a proportional glyph is
 REPLACEMENT = "\ufffd"
 
 FontName = Literal["mono", "sans", "cjk"]
-_FILES = {"mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
+_FILES = {"mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf", "emoji": "NotoEmoji-Regular.ttf"}
 _STACKS: dict[FontName, tuple[str, ...]] = {
-    "mono": ("mono", "sans", "cjk"),
-    "sans": ("sans", "cjk"),
-    "cjk": ("cjk", "sans"),
+    "mono": ("mono", "sans", "cjk", "emoji"),
+    "sans": ("sans", "cjk", "emoji"),
+    "cjk": ("cjk", "sans", "emoji"),
 }
 _LOAD_FLAGS = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
 _UPRIGHT = freetype.Matrix(0x10000, 0, 0, 0x10000)
@@ -138,7 +138,7 @@ class FontStack:
 
 @cache
 def font_bytes(name: str) -> bytes:
-    """The file of a face: "mono", "sans", "cjk", or a name that :func:`fallback_face` gave."""
+    """The file of a face: "mono", "sans", "cjk", "emoji", or a name that :func:`fallback_face` gave."""
     if name == "cjk":
         return bytes(pymupdf.Font("cjk").buffer)
     if name in _FILES:

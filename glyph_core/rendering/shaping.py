@@ -15,7 +15,7 @@ import numpy as np
 import uharfbuzz
 
 from glyph_core.config import RenderConfig
-from glyph_core.rendering.atlas import GLYPH, IGNORED, MISSING, GlyphAtlas, ShapedGlyph
+from glyph_core.rendering.atlas import GLYPH, IGNORED, MISSING, SHAPED, GlyphAtlas, ShapedGlyph
 from glyph_core.rendering.bidi import levels_of, mirrored, visual_order
 from glyph_core.rendering.characters import BreakClass, break_class, is_ignored, needs_shaping
 from glyph_core.rendering.fonts import UNITS, FontStack, GlyphRef, font_bytes
@@ -23,6 +23,7 @@ from glyph_core.rendering.glyph_stream import StreamBuilder
 from glyph_core.rendering.layout import break_lines
 from glyph_core.rendering.styles import Style
 
+_FIRST_EMOJI = 0x2600  # what is emoji beside other emoji; between words these signs are drawn like letters
 _INKLESS = (BreakClass.SPACE, BreakClass.TAB, BreakClass.IGNORED)
 
 
@@ -54,7 +55,7 @@ class ShapedParagraph:
     def glyph_table(self) -> np.ndarray:
         """(n,) of GLYPH: a row for each character; a cluster's first carries it all, the others move with it."""
         table = np.zeros(len(self.levels), dtype=GLYPH)
-        table["break_class"] = BreakClass.MARK
+        table["break_class"] = BreakClass.IGNORED
         starts = [cluster.start for cluster in self.clusters]
         table["advance"][starts] = [cluster.advance for cluster in self.clusters]
         table["break_class"][starts] = [cluster.break_class for cluster in self.clusters]
@@ -119,6 +120,7 @@ class Shaper:
             character = mirrored(text[index]) if levels[index] % 2 else text[index]
             if (character, style) not in self._plain_glyphs:
                 (glyph,) = self._atlas.glyphs_of(np.array([ord(character)], dtype=np.uint32), style).tolist()
+                glyph = IGNORED if glyph == SHAPED else glyph  # a joiner with nothing to join
                 row = self._atlas.tables.glyphs[glyph]
                 self._plain_glyphs[character, style] = glyph, int(row["advance"]), int(row["break_class"])
             glyph, advance, kind = self._plain_glyphs[character, style]
@@ -195,8 +197,10 @@ def _runs(text: str, levels: np.ndarray, stack: FontStack) -> list[tuple[int, in
 
 def _face_of(character: str, before: str | None, stack: FontStack) -> str | None:
     """The face that shapes ``character``; joiners and marks go with the letter ``before`` them."""
-    if before is not None and (is_ignored(character) or (category(character)[0] == "M" and _has(before, character))):
+    if is_ignored(character) or (before is not None and category(character)[0] == "M" and _has(before, character)):
         return before
+    if ord(character) >= _FIRST_EMOJI and _has("emoji", character):
+        return "emoji"
     if not needs_shaping(character):
         return None
     if before is not None and _has(before, character):

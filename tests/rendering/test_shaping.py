@@ -179,3 +179,22 @@ def test_shaped_text_in_a_table_and_in_a_list() -> None:
     offsets = set(pages.placed(0).offsets.tolist())
     text = document_of(*blocks).text
     assert {index for index, character in enumerate(text) if character.isalpha()} <= offsets
+
+
+@pytest.mark.parametrize(
+    ("text", "num_glyphs"),
+    [("👩🏽‍💻", 1), ("👨‍👩‍👧", 1), ("🇩🇪🇫🇷", 2), ("🙏🏽", 1), ("a 🤖 b", 3), ("❤️‍🔥 x", 2)],
+)
+def test_composed_emoji_are_one_picture(text: str, num_glyphs: int) -> None:
+    pages = laid_out(GLYPH, TextBlock(text))
+    assert pages.warnings == ()
+    placed = pages.placed(0)
+    assert len(placed) == num_glyphs
+    covered = {offset + i for offset, length in zip(placed.offsets, placed.lengths, strict=True) for i in range(length)}
+    assert {index for index, character in enumerate(text) if character != " "} == {int(index) for index in covered}
+
+
+def test_a_joiner_with_nothing_to_join_is_nothing() -> None:
+    text = "one\u200d two \u200dthree"
+    joined, plain = (pixels_of(laid_out(GLYPH, TextBlock(shown)))[0] for shown in (text, text.replace("\u200d", "")))
+    assert np.array_equal(joined, plain)
