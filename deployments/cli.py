@@ -141,6 +141,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 7860]")] = None,
     model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}  [default: glyph-mini]")] = None,
+    weights: Annotated[
+        Literal["bf16", "fp16", "fp8"] | None,
+        typer.Option(help="the language model's weights on a GPU; fp8 wants sm_89 or sm_90  [default: bf16]"),
+    ] = None,
+    gpu_memory_gb: Annotated[
+        float | None, typer.Option(min=1, help="GiB of one card that both stages share  [default: no limit]")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML: the app's arguments, or a file for `serve deploy`; options go before it")
     ] = None,
@@ -169,6 +176,8 @@ def serve(
             dashboard_port=dashboard_port,
             metrics_port=metrics_port,
             model=model,
+            weights=weights,
+            gpu_memory_gb=gpu_memory_gb,
             keys_file=keys_file,
             allow_unauthenticated=allow_unauthenticated,
         )

@@ -19,6 +19,12 @@ IMPORT_PATH = "deployments.app:build_app"
 SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location"})
 APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
 
+WEIGHTS: dict[str, dict[str, str]] = {  # of the option, in ModelConfig's fields
+    "bf16": {"weights": "auto", "dtype": "bfloat16"},
+    "fp16": {"weights": "auto", "dtype": "float16"},
+    "fp8": {"weights": "fp8"},
+}
+
 
 def endpoint_settings(
     config: Path | None,
@@ -28,6 +34,8 @@ def endpoint_settings(
     dashboard_port: int | None = None,
     metrics_port: int | None = None,
     model: str | None = None,
+    weights: str | None = None,
+    gpu_memory_gb: float | None = None,
     keys_file: Path | None = None,
     allow_unauthenticated: bool = False,
 ) -> EndpointSettings:
@@ -36,8 +44,11 @@ def endpoint_settings(
     The file is either one for ``serve deploy`` or just the application's arguments. Raises ConfigError.
     """
     http, app = read_config(config) if config else ({}, {})
-    if model:
-        app["model"] = {**app.get("model", {}), "model": model}
+    given_model: dict[str, Any] = {"model": model} if model else {}
+    given_model |= WEIGHTS[weights] if weights else {}
+    given_model |= {"gpu_memory_gb": gpu_memory_gb} if gpu_memory_gb else {}
+    if given_model:
+        app["model"] = {**app.get("model", {}), **given_model}
     access: dict[str, Any] = {"keys_file": str(keys_file)} if keys_file else {}
     access |= {"allow_unauthenticated": True} if allow_unauthenticated else {}
     if access:

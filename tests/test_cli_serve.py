@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from deployments.cli import app
 from deployments.cli_serve import check_access, endpoint_settings
 from deployments.endpoint import EndpointSettings
+from glyph_core.config import ModelConfig
 from glyph_core.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -37,6 +38,13 @@ def test_the_model_option_goes_before_the_files_model(tmp_path: Path) -> None:
     assert settings_of(config).app["model"] == {"model": "in-file", "dtype": "float32"}
     settings = settings_of(config, model="other")
     assert settings.app == {"model": {"model": "other", "dtype": "float32"}, "engine": {"max_num_seqs": 4}}
+
+
+def test_what_the_model_takes_of_a_gpu() -> None:
+    assert settings_of(weights="fp8", gpu_memory_gb=24.0).app == {"model": {"weights": "fp8", "gpu_memory_gb": 24.0}}
+    for option, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
+        model = settings_of(weights=option).app["model"]
+        assert ModelConfig.model_validate(model) == ModelConfig(dtype=dtype, weights="auto")
 
 
 SERVE_FILE = """

@@ -21,7 +21,7 @@ from transformers import AutoConfig
 import glyph_core.model
 from deployments.bench.accuracy import accuracy_figures
 from deployments.bench.baseline import hf_figures, vision_figures
-from deployments.bench.limits import copy_bytes_s, matmul_flops_s, synchronize
+from deployments.bench.limits import copy_bytes_s, matmul_flops_s, product_figures, synchronize
 from deployments.bench.synthetic import decode_step, num_blocks_for, prefill, synthetic_sequences
 from glyph_core.config import CreditConfig, EngineConfig
 from glyph_core.engine.memory_plan import plan_memory
@@ -80,6 +80,8 @@ def engine_report(plan: BenchPlan, show: Callable[[str], None]) -> Json:
     show("the card's limits")
     limits = {"copy_bytes_s": copy_bytes_s(plan.device), "matmul_flops_s": matmul_flops_s(plan.device, plan.dtype)}
     report["limits"] = limits
+    show("products of few rows")
+    report["products"] = _attempt(_products, config, plan)
     for weights in ("auto", "fp8"):
         name = weights if weights == "fp8" else str(plan.dtype).removeprefix("torch.")
         report[name] = _attempt(_weights_report, plan, config, weights, limits, show)
@@ -205,6 +207,13 @@ def _prefill(
     }  # fmt: skip
 
 
+def _products(config: Json, plan: BenchPlan) -> Json:
+    text = ModelShape.of(config).text
+    size, inner = text.hidden_size, text.intermediate_size
+    shapes = [(text.qkv_size, size), (size, size), (2 * inner, size), (size, inner)]
+    return {"ways": product_figures(plan.device, plan.dtype, shapes)}
+
+
 def _accuracy(config: Json, plan: BenchPlan) -> Json:
     return {"ways": accuracy_figures(config, plan)}
 
@@ -231,6 +240,7 @@ def as_markdown(report: Json) -> str:
         "",
     ]
     lines += _table("The card's limits", [report["limits"]])
+    lines += _table("Products of few rows", report["products"].get("ways", [report["products"]]))
     for name, part in report.items():
         if isinstance(part, dict) and "decode" in part:
             for title in ("decode", "shared_prefix", "prefill"):
