@@ -210,7 +210,8 @@ UNREADABLE = {
     "missing": (None, "invalid_request", "cannot be read"),
     "empty": (b"", "empty_document", "note.txt"),
     "blank": (b" \n\t\n", "empty_document", "note.txt"),
-    "pdf": (b"%PDF-1.7\n", "unsupported_document", "application/pdf"),
+    "rtf": (b"{\\rtf1 text}", "unsupported_document", "application/rtf"),
+    "pdf": (b"%PDF-1.7\n", "invalid_document", "note.txt"),
     "damaged": (b"\xff\xd8\xff\xe0 no picture", "invalid_document", "note.txt"),
 }
 
