@@ -92,9 +92,9 @@ def test_a_minute_of_overload_leaves_memory_flat_and_refusals_fast(fake_app: App
     processes = [process for stage in ("Gateway", "Decoder", "Encoder") for process in fake_app.replicas(stage)]
     before = [process.memory_info().rss for process in processes]
     refusals_s = assert_answered_or_refused(fake_app, asyncio.run(overload(fake_app, 60.0)))
-    assert rank(refusals_s, 0.99) < 0.2
     grown = [process.memory_info().rss - rss for process, rss in zip(processes, before, strict=True)]
     assert max(grown) < 20 * MB
+    assert rank(refusals_s, 0.99) < 0.2, f"median {rank(refusals_s, 0.5):.3f} s of {len(refusals_s)} refusals"
 
 
 def assert_rendering_has_stopped(app: App) -> None:
