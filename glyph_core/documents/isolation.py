@@ -14,17 +14,21 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
+
 from glyph_core.config import LimitConfig
 from glyph_core.documents.messages import receive, send
-from glyph_core.documents.worker import Call
+from glyph_core.documents.worker import BUSY, Call
 from glyph_core.errors import DocumentTimeoutError, InvalidDocumentError
 from glyph_core.types import DocumentSource
 
@@ -35,6 +39,7 @@ _START = (
 # One thread each: workers stand beside one another, and every thread's stack counts as address space
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _MAX_WORKERS = max(2, min(8, os.cpu_count() or 2))
+_CHECK_S = 0.1
 _START_TIMEOUT_S = 60.0  # a busy machine needs some seconds to start an interpreter and read its imports
 
 
@@ -43,9 +48,9 @@ def stream(
 ) -> Generator[Any, None, None]:
     """What the generator ``function`` ("module:name") yields for ``source`` and ``arguments``, run in a worker.
 
-    Each thing may take ``timeout_s`` (``limits.parse_timeout_s`` unless told). Raises the errors that ``function``
-    raises, DocumentTimeoutError, DocumentTooLargeError (memory) and InvalidDocumentError (the parser gave up or
-    crashed). The worker is killed on a timeout and where the caller stops before the end.
+    Each thing may take ``timeout_s`` of computing (``limits.parse_timeout_s`` unless told). Raises the errors that
+    ``function`` raises, DocumentTimeoutError, DocumentTooLargeError (memory) and InvalidDocumentError (the parser gave
+    up or crashed). The worker is killed on a timeout and where the caller stops before the end.
     """
     timeout_s = limits.parse_timeout_s if timeout_s is None else timeout_s
     call = Call(function, arguments, source.digest, timeout_s, int(limits.parse_memory_gb * 1024**3))
@@ -102,15 +107,35 @@ class _Worker:
         self.is_idle, self.digest = False, source.digest
         self.socket.settimeout(_START_TIMEOUT_S)
         send(self.socket, call)
+        has_begun = False
         while True:
+            if has_begun:
+                self._wait(call.timeout_s)
             kind, value = receive(self.socket)
             if kind == "begun":  # it has started, read its imports and got the document
-                self.socket.settimeout(call.timeout_s)
+                has_begun = True
                 continue
             if kind in ("end", "last"):  # "last": it has grown too large to be kept, and ends by itself
                 self.is_idle = kind == "end"
                 return
             yield kind, value
+
+    def _wait(self, timeout_s: float) -> None:
+        """Until there is a message. Raises TimeoutError where the worker has computed for ``timeout_s`` without one, or
+        so long has passed that it cannot be for other work on the machine alone."""
+        begun_s, begun_cpu_s, waited_s, used_s = time.monotonic(), self._cpu_s(), 0.0, 0.0
+        while not select.select([self.socket], [], [], max(_CHECK_S, timeout_s - used_s))[0]:
+            waited_s, used_s = time.monotonic() - begun_s, self._cpu_s() - begun_cpu_s
+            if used_s >= timeout_s or waited_s >= BUSY * timeout_s:
+                raise TimeoutError
+
+    def _cpu_s(self) -> float:
+        """Seconds that the worker has computed so far; 0 where it is gone."""
+        try:
+            used = psutil.Process(self.process.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
+        return float(used.user + used.system)
 
     def kill(self) -> int:
         """End it now, if it has not ended; returns its exit status."""

@@ -24,6 +24,7 @@ from glyph_core.types import DocumentSource
 
 _MAX_SOURCES = 2  # whose bytes a worker keeps for the next call
 _MAX_KEPT_BYTES = 400 * 1024**2  # a worker that is larger after a call ends, so that its memory returns
+BUSY = 3.0  # on a busy machine a call may take so many times as long as it may compute
 _GRACE_S = 10  # past its caller's patience a worker ends by itself: the caller is no more
 
 
@@ -34,7 +35,7 @@ class Call:
     function: str
     arguments: tuple[Any, ...]
     digest: str  # the document's
-    timeout_s: float  # for each thing
+    timeout_s: float  # of computing, for each thing
     memory_bytes: int
 
 
@@ -65,7 +66,7 @@ def work(descriptor: int) -> None:
 
 def _run(connection: socket.socket, call: Call, source: DocumentSource) -> None:
     module, _, name = call.function.partition(":")
-    patience_s = math.ceil(call.timeout_s) + _GRACE_S
+    patience_s = math.ceil(BUSY * call.timeout_s) + _GRACE_S
     try:
         function = getattr(importlib.import_module(module), name)
         send(connection, ("begun", None))

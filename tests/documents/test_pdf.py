@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pymupdf
@@ -13,6 +15,8 @@ from glyph_core.documents.blocks import Cell, Document, FigureBlock, NativePage,
 from glyph_core.documents.parse import parse
 from glyph_core.documents.pdf.rows import joined
 from glyph_core.documents.rasterise import rasterise
+from glyph_core.documents.source import read_source
+from glyph_core.documents.symbols import readable
 from glyph_core.errors import (
     DocumentTooLargeError,
     EmptyDocumentError,
@@ -159,6 +163,49 @@ def test_rows_that_no_rule_divides_are_rows() -> None:
     (table,) = read(pdf(draw)).blocks
     assert isinstance(table, TableBlock)
     assert [tuple(cell.text for cell in row) for row in table.rows] == rows
+
+
+PDFS = sorted((Path(__file__).resolve().parents[3] / "shared" / "data").glob("*/*.pdf"))
+REAL = [path for path in PDFS if path.parent.name in ("contracts", "pdf")]
+
+
+def letters_of(text: str) -> Counter[str]:
+    return Counter(character for character in text if not character.isspace() and character not in "-\u2010\u00ad")
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.slow] if path.stat().st_size > 250_000 else []) for path in REAL]
+)
+def test_no_character_of_real_pages_is_lost(path: Path) -> None:
+    """Reflowed, each page has the characters of MuPDF's own text, hyphens apart, and no page is missing."""
+    source = read_source(path)
+    try:
+        document = parse(source, LimitConfig(page_timeout_s=60), "reflow")
+    except EmptyDocumentError:
+        assert not any(page.get_text().strip() for page in pymupdf.open(path))
+        return
+    assert not document.page_errors
+    made: dict[int, Counter[str]] = {}
+    for block in document.blocks:
+        if not isinstance(block, FigureBlock):
+            made.setdefault(block.place.page, Counter()).update(letters_of(getattr(block, "marker", "") + block.text))
+    for page in pymupdf.open(path):
+        flags = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
+        given = letters_of(readable(page.get_text("text", flags=flags)))
+        assert (given - made.get(page.number, Counter())).total() <= 0.001 * given.total()
+
+
+def test_a_table_may_be_open_at_its_sides() -> None:
+    def draw(page: pymupdf.Page) -> None:
+        page.draw_line((200, 100), (200, 160), width=0.5)
+        for y in (100, 120, 140, 160):
+            page.draw_line((72, y), (300, y), width=0.5)
+        for index, text in enumerate(("alpha", "beta", "gamma", "delta", "epsilon", "zeta")):
+            page.insert_text((76 + 130 * (index % 2), 114 + 20 * (index // 2)), text, fontsize=10)
+
+    (table,) = read(pdf(draw)).blocks
+    assert isinstance(table, TableBlock)
+    assert table.text == "alpha\tbeta\ngamma\tdelta\nepsilon\tzeta"
 
 
 def test_framed_lines_of_code_are_code() -> None:

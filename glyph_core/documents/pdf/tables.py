@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from glyph_core.documents.blocks import Box, Cell, SourcePlace, TableBlock, TextBlock
 from glyph_core.documents.pdf.lines import Line, holds, union
 from glyph_core.documents.pdf.rows import text_of
 
 _THIN_PT = 3.0
 _SNAP_PT = 3.0  # ruling lines nearer than this are one
+_OPEN_PT = 8.0  # rules that run so far over the last one across them: the table is open there
 _COVERED = 0.6  # a side of a cell is ruled where lines lie along this share of it
 _MIN_UNRULED_ROWS, _MIN_SHARED = (
     3,
@@ -45,7 +48,7 @@ class PdfTable:
 def tables_of(vectors: Sequence[Box], lines: Sequence[Line], page: int) -> list[PdfTable]:
     """The ruled tables of a page that hold text in two rows or columns at least."""
     across, down = _rules_of(vectors)
-    if len(across) + len(down) > _MAX_RULES or len(across) < 2 or len(down) < 2:
+    if len(across) + len(down) > _MAX_RULES or len(across) < 2 or not down:
         return []
     made = (_table(*group, lines, page) for group in _groups(across, down))
     return [table for table in made if table is not None]
@@ -85,7 +88,20 @@ def _groups(across: list[Rule], down: list[Rule]) -> list[tuple[list[Rule], list
     groups: dict[int, tuple[list[Rule], list[Rule]]] = {}
     for i, rule in enumerate([*across, *down]):
         groups.setdefault(root(i), ([], []))[i >= len(across)].append(rule)
-    return [group for group in groups.values() if len(group[0]) >= 2 and len(group[1]) >= 2]
+    return [
+        (_closed(flat, upright), _closed(upright, flat))
+        for flat, upright in groups.values()
+        if len(flat) > 1 and upright
+    ]
+
+
+def _closed(rules: list[Rule], crossing: list[Rule]) -> list[Rule]:
+    """``rules``, and one along each side that is open: where most of those that cross them run on over the last."""
+    start, stop = (float(np.median([getattr(rule, end) for rule in crossing])) for end in ("start", "stop"))
+    first, last = min(rule.at for rule in rules), max(rule.at for rule in rules)
+    begin, end = min(rule.at for rule in crossing), max(rule.at for rule in crossing)
+    sides = [at for at, is_open in ((start, start < first - _OPEN_PT), (stop, stop > last + _OPEN_PT)) if is_open]
+    return [*rules, *(Rule(at, begin, end) for at in sides)]
 
 
 def _table(across: list[Rule], down: list[Rule], lines: Sequence[Line], page: int) -> PdfTable | None:
@@ -104,7 +120,7 @@ def _table(across: list[Rule], down: list[Rule], lines: Sequence[Line], page: in
                 break
         else:
             return None  # text between the cells would be lost: this is no table
-    if any(_overflows(line, xs) for line in inside):
+    if not inside or any(_overflows(line, xs) for line in inside):
         return None
     place = SourcePlace(page, box)
     if num_columns == 1:
