@@ -221,7 +221,8 @@ class ModelConfig(Config):
         "auto", description="auto: float32 on the CPU (the vision tower bfloat16 where it is fast), else bfloat16"
     )
     weights: Literal["auto", "fp8"] = Field(
-        "auto", description="of the language model's layers. auto: in dtype; fp8: e4m3 with a scale a row (sm_89, sm_90)"
+        "auto",
+        description="of the language model's layers. auto: in dtype; fp8: e4m3 with a scale a row (sm_89, sm_90)",
     )
     kernels: Literal["auto", "transformers", "fused"] = Field(
         "auto", description="what the language model is made of: transformers' modules, or ours; auto: ours on CUDA"
@@ -253,7 +254,7 @@ class LimitConfig(Config):
     max_request_bytes: int = Field(256 * 1024**2, ge=1)
     max_pages: int = Field(2000, ge=1, description="pages of one request")
     max_image_pixels: int = Field(64_000_000, ge=1, description="pixels of a picture that is sent as a page")
-    parse_timeout_s: float = Field(18.0, gt=0, description="for a DOCX or HTML file as a whole")
+    parse_timeout_s: float = Field(18.0, gt=0, description="of computing, for a DOCX or HTML file as a whole")
     page_timeout_s: float = Field(4.0, gt=0, description="for a page of a PDF or a frame of a TIFF; then it is missing")
     parse_memory_gb: float = Field(1.5, gt=0, description="address space of a process that parses documents, in GiB")
     render_text_over_tokens: int = Field(2000, ge=1, description="a longer text part is rendered to pages")

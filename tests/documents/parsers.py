@@ -30,13 +30,24 @@ def hangs(source: DocumentSource) -> Iterator[int]:
     time.sleep(60)
 
 
+def waits(source: DocumentSource, wait_s: float) -> Iterator[str]:
+    time.sleep(wait_s)
+    yield "done"
+
+
+def computes(source: DocumentSource) -> Iterator[int]:
+    while True:
+        sum(range(10_000))
+    yield 1
+
+
 def crashes(source: DocumentSource) -> Iterator[int]:
     yield 1
     ctypes.string_at(0)
 
 
 def eats_memory(source: DocumentSource) -> Iterator[int]:
-    yield len(bytearray(10**12))
+    yield len(np.empty(3 * 1024**3, np.uint8))  # never touched: only the limit refuses it
 
 
 def fails(source: DocumentSource, kind: str) -> Iterator[int]:

@@ -59,6 +59,14 @@ def test_a_worker_that_hangs_is_killed() -> None:
     assert run("echo")  # the next document has a worker again
 
 
+def test_computing_is_limited_rather_than_waiting() -> None:
+    assert run("waits", 0.8, timeout_s=0.4) == ["done"]
+    with pytest.raises(DocumentTimeoutError):
+        run("waits", 30.0, timeout_s=0.4)
+    with pytest.raises(DocumentTimeoutError):
+        run("computes", timeout_s=0.4)
+
+
 def test_a_worker_that_crashes_is_named_with_its_signal() -> None:
     with pytest.raises(InvalidDocumentError, match=r"a\.pdf.*signal 11"):
         run("crashes")
