@@ -73,8 +73,8 @@ def bench_plan(device: torch.device, *, is_tiny: bool) -> BenchPlan:
     )  # fmt: skip
 
 
-def engine_report(plan: BenchPlan, show: Callable[[str], None]) -> Json:
-    """All of it. Memory is given back between the parts."""
+def engine_report(plan: BenchPlan, show: Callable[[str], None], keep: Callable[[Json], None] | None = None) -> Json:
+    """All of it. Memory is given back between the parts; ``keep`` is handed what there is after each of the longest."""
     config = json.loads((CONFIGS / f"{plan.shape}.json").read_text())
     report: Json = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "shape": plan.shape, **_machine(plan)}
     show("the card's limits")
@@ -85,6 +85,8 @@ def engine_report(plan: BenchPlan, show: Callable[[str], None]) -> Json:
     for weights in ("auto", "fp8"):
         name = weights if weights == "fp8" else str(plan.dtype).removeprefix("torch.")
         report[name] = _attempt(_weights_report, plan, config, weights, limits, show)
+        if keep:
+            keep(report)
     show("accuracy")
     report["accuracy"] = _attempt(_accuracy, config, plan)
     show("the memory plan of 24 GiB")
