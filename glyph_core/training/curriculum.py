@@ -12,12 +12,14 @@ from pydantic import Field
 
 from glyph_core.config import Config, RenderConfig
 from glyph_core.training.batch import BLOCK_PX, PackedDocument, PackedPage
+from glyph_core.training.charset import CHARSET
 from glyph_core.training.facts import QuestionKind
 from glyph_core.training.generator import DEFAULT_MIX, DEFAULT_STYLES, DocumentSpec, generate
 from glyph_core.training.looks import LOOKS, MEAN_ADVANCE_PX, LaidOutPage, Typesetter
 from glyph_core.training.material import Material
 
 Range = tuple[int, int]
+_DRAWN = frozenset(CHARSET + "\n\t")
 MAX_PAGES = 10  # a document whose lines were estimated too few may grow to this
 
 
@@ -63,6 +65,8 @@ def make_document(material: Material, typesetter: Typesetter, spec: PageSpec, nu
         DocumentSpec(columns, max_lines, spec.num_questions, tuple(spec.styles.items()), tuple(spec.mix.items()),
                      spec.max_answer_chars),
     )  # fmt: skip
+    if not _DRAWN.issuperset(document.text):  # small letters may have capitals that the ink table lacks
+        return None
     pages = typesetter.lay_out(document.text, look, config)
     if not document.questions or not 1 <= len(pages) <= max(MAX_PAGES, num_pages):
         return None

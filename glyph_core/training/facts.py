@@ -17,6 +17,7 @@ import yaml
 
 from glyph_core.training.material import Material
 from glyph_core.training.text_sources import Split, split_of
+from glyph_core.training.wordings import ALL_FRAMES, KEY_FRAMES, POLITE
 
 ABSENT_ANSWER = "not stated"
 FIELDS_FILE = Path(__file__).with_name("fields.yaml")
@@ -135,133 +136,12 @@ def fields_of(split: Split) -> tuple[FieldOfInterest, ...]:
     return tuple(fields)
 
 
-# Frames around a question in people's words; "{q}" is the question, "{l}" the same with a small first letter.
-_POLITE = {
-    Split.TRAIN: ("{q}",) * 12
-    + (
-        "{l}",
-        "Please tell me: {q}",
-        "Can you tell me {l}",
-        "I would like to know {l}",
-        "{q} Please be exact.",
-        "Hello, {l}",
-        "According to the document, {l}",
-        "Look it up: {q}",
-        "Do you know {l}",
-        "Tell me, {l}",
-        "Question: {q}",
-        "Q: {q}",
-        "I wonder {l}",
-        "{q} Thanks!",
-        "Excuse me, {l}",
-        "From the page: {q}",
-        "Please answer briefly: {q}",
-        "{l} please",
-        "And {l}",
-        "As stated here, {l}",
-    ),
-    Split.HELD_OUT: ("{q}", "{q}", "{q}", "{l}", "Could you check {l}", "Quick question: {l}", "In this document, {l}"),
-}
-_KEY_FRAMES = {
-    Split.TRAIN: ("What is the {k}?",) * 5
-    + (
-        "What is {k}?",
-        "{k}?",
-        "{k}",
-        "Find the {k}.",
-        "What is the value of {k}?",
-        "What does it say for {k}?",
-        "{k}:",
-        "What's the {k}?",
-        "Tell me the {k}.",
-        "What is the {k} in this document?",
-        "Which {k} is given?",
-        "What is written next to {k}?",
-        "Give the {k}.",
-        "{k} please",
-        "what is the {k}",
-        "And the {k}?",
-        "The {k}?",
-        "The {k}, please.",
-        "What was the {k}?",
-        "What is the exact {k}?",
-        "What is the {k} here?",
-        "What is the {k} of this document?",
-        "What do you find under {k}?",
-        "What comes after {k}?",
-        "What has been entered for {k}?",
-        "What is entered under {k}?",
-        "What is noted for {k}?",
-        "What is the entry for {k}?",
-        "What is the field {k}?",
-        "What does {k} say?",
-        "What does it say next to {k}?",
-        "What is listed under {k}?",
-        "How does {k} read?",
-        "Quote the {k}.",
-        "Copy the {k}.",
-        "Read out the {k}.",
-        "Read the {k}.",
-        "Name the {k}.",
-        "Return the {k}.",
-        "Extract the {k}.",
-        "Extract: {k}",
-        "Get {k}",
-        "Show me the {k}.",
-        "I need the {k}.",
-        "I am looking for the {k}.",
-        "Can you find the {k}?",
-        "Could you give me the {k}?",
-        "Do you see the {k}?",
-        "Is there a {k}?",
-        "{k}",
-        "{k} = ?",
-        "{k}: ?",
-        "value of {k}",
-        "Which value stands at {k}?",
-        "Which value has {k}?",
-        "What value is given for {k}?",
-        "According to the page, what is the {k}?",
-        "On this page, what is the {k}?",
-        "What's given as the {k}?",
-        "What {k} is shown?",
-    ),
-    Split.HELD_OUT: (
-        "What is the {k}?",
-        "What is the {k}?",
-        "{k}?",
-        "Please find the {k}.",
-        "What {k} is stated?",
-        "Look up the {k}.",
-        "What does the page give as {k}?",
-    ),
-}
-_ALL_FRAMES = {
-    Split.TRAIN: (
-        "What is the {k}?",
-        "{k}?",
-        "List every {k}.",
-        "Give all values of {k}.",
-        "What are the values of {k}?",
-        "Which {k} are given?",
-        "What is given for {k}?",
-        "What are all the {k}?",
-        "What is every {k}?",
-        "{k}: all of them",
-        "List all values for {k}.",
-        "How many {k} are there, and which?",
-        "Every {k}, please.",
-    ),
-    Split.HELD_OUT: ("What is the {k}?", "Name every {k}.", "What does it list for {k}?"),
-}
-
-
 def in_people_words(field: FieldOfInterest, noun: str) -> Callable[[Material], str]:
     """Asks for ``field`` of a document that is called ``noun``."""
 
     def ask(material: Material) -> str:
         question = material.pick(field.asks).format(doc=noun)
-        frame = material.pick(_POLITE[material.wording])
+        frame = material.pick(POLITE[material.wording])
         return frame.format(q=question, l=question[0].lower() + question[1:])
 
     return ask
@@ -272,14 +152,14 @@ def by_key(key: str) -> Callable[[Material], str]:
 
     def ask(material: Material) -> str:
         spelt = key.lower() if material.chance(0.25) else key
-        return material.pick(_KEY_FRAMES[material.wording]).format(k=spelt)
+        return material.pick(KEY_FRAMES[material.wording]).format(k=spelt)
 
     return ask
 
 
 def by_key_of_several(key: str) -> Callable[[Material], str]:
     """Asks for all values of ``key``."""
-    return lambda material: material.pick(_ALL_FRAMES[material.wording]).format(k=key)
+    return lambda material: material.pick(ALL_FRAMES[material.wording]).format(k=key)
 
 
 def one_of(frames: Sequence[str], **parts: str) -> Callable[[Material], str]:

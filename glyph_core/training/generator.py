@@ -9,7 +9,6 @@ from glyph_core.training.blocks import (
     bullet_list,
     form_line,
     heading,
-    paragraph,
     repeated_lines,
     similar_codes,
     similar_lines,
@@ -17,6 +16,7 @@ from glyph_core.training.blocks import (
 )
 from glyph_core.training.documents import Draft, GeneratedDocument, Questioner, QuestionMix
 from glyph_core.training.material import Material
+from glyph_core.training.prose import paragraph
 from glyph_core.training.tables import table
 
 STYLES: dict[str, tuple[tuple[Block, float], ...]] = {
@@ -45,7 +45,7 @@ DEFAULT_STYLES = (
     ("similar", 1.2),
     ("several", 0.6),
 )
-DEFAULT_MIX: QuestionMix = (("fact", 7.0), ("continue", 1.2), ("absent", 1.1), ("transcribe", 0.05))
+DEFAULT_MIX: QuestionMix = (("fact", 7.0), ("continue", 1.2), ("absent", 1.7), ("transcribe", 0.05))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 UPPER, LOWER, DIGITS = string.ascii_uppercase, string.ascii_lowercase, string.digits
 _ACCENTS = {
     "a": "áàâäãåăą", "c": "çćč", "d": "ďđ", "e": "éèêëěę", "g": "ğ", "i": "íìîï", "l": "ł", "n": "ñńň", "o": "óòôöõøő",
-    "r": "ř", "s": "śšş", "t": "ť", "u": "úùûüůű", "y": "ýÿ", "z": "źżž",
+    "r": "ř", "s": "śšş", "t": "ť", "u": "úùûüůű", "y": "ý", "z": "źżž",
 }  # fmt: skip
 
 

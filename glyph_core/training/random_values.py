@@ -20,7 +20,8 @@ _BEFORE = listed(
     "approx. No. Nr. ca. est. max. min. ref. Fig. Vol. Art. Sec. St. Dr. Mr. Mrs. Prof. Jr. Ext. Tel. Apt. c/o"
 )
 _AFTER = listed(
-    "Co. Inc. Ltd. Corp. Bros. Jr. Sr. a.m. p.m. etc. incl. excl. p.a. pp. ff. in. ft. lb. oz. hrs. sq. dept. B.C. U.S. Ph.D."
+    "Co. Inc. Ltd. Corp. Bros. Jr. Sr. a.m. p.m. etc. incl. excl. p.a. pp. ff. in. ft. lb. oz. hrs. sq. dept. B.C. "
+    "U.S. Ph.D."
 )
 _ROMAN = listed("I II III IV V VI VII VIII IX X XI XII XIV XIX XXI XL")
 _CURRENCIES = ("$", "€", "£", "¥", "USD ", "EUR ", "Fr. ", "Rs. ")
@@ -91,7 +92,8 @@ _ATOMS: tuple[Atom, ...] = (
     lambda m: altered(m).capitalize(), lambda m: m.word().capitalize(), lambda m: m.word().upper(),
     numeral, numeral, numeral, numeral, string, string, string, initials,
     lambda m: m.pick(_BEFORE), lambda m: m.pick(_AFTER), lambda m: m.pick(_ROMAN), lambda m: m.pick(UPPER),
-    lambda m: m.pick(LOWER), lambda m: m.pick(("of", "and", "the", "for", "in", "or", "de", "van", "à", "per", "no", "not")),
+    lambda m: m.pick(LOWER),
+    lambda m: m.pick(("of", "and", "the", "for", "in", "or", "de", "van", "à", "per", "no", "not")),
     lambda m: m.pick(("&", "+", "-", "–", "/", "@", "*", "->", "=", "<", ">", "#")),
     enclosed,
 )  # fmt: skip

@@ -17,16 +17,31 @@ _COLUMNS = {
     "Color": "word", "Stock": "number", "Count": "number", "Units": "number", "Share": "percent", "Rate": "percent",
     "Weight": "quantity", "Size": "quantity", "Time": "time", "Phone": "phone", "Start": "time", "Room": "code",
 }  # fmt: skip
-_CELL = ("What is the {c} of {r}?", "What is the {c} for {r}?", "{c} of {r}?", "{r}: {c}?", "Which {c} does {r} have?",
-         "What {c} is given for {r}?", "What does the table say for {r} under {c}?", "{c}, {r}?", "{r} {c}",
-         "What is {r}'s {c}?", "What is the {c} in the row {r}?", "In the row {r}, what is the {c}?", "{c} for {r}",
-         "What stands under {c} for {r}?", "Look at {r}: what is the {c}?", "What is listed as {c} for {r}?",
-         "For {r}, what is the {c}?", "Give the {c} of {r}.", "Tell me the {c} for {r}.", "{r}, column {c}?")  # fmt: skip
+_CELL = (
+    "What is the {c} of {r}?",
+    "What is the {c} for {r}?",
+    "{c} of {r}?",
+    "{r}: {c}?",
+    "Which {c} does {r} have?",
+    "What {c} is given for {r}?",
+    "What does the table say for {r} under {c}?",
+    "{c}, {r}?",
+    "{r} {c}",
+    "What is {r}'s {c}?",
+    "What is the {c} in the row {r}?",
+    "In the row {r}, what is the {c}?",
+    "{c} for {r}",
+    "What stands under {c} for {r}?",
+    "Look at {r}: what is the {c}?",
+    "What is listed as {c} for {r}?",
+    "For {r}, what is the {c}?",
+    "Give the {c} of {r}.",
+    "Tell me the {c} for {r}.",
+    "{r}, column {c}?",
+)
 _REVERSE = ("Which {h} has the {c} {v}?", "For which {h} is the {c} {v}?", "Which {h} has {v} as {c}?",
             "Whose {c} is {v}?", "In which row is the {c} {v}?", "Which {h} is listed with the {c} {v}?")  # fmt: skip
 _STYLES = ("spaces",) * 4 + ("bars",) * 7 + ("records",) * 5 + ("markdown", "markdown", "tabs", "tabs", "commas")
-
-
 _OPEN_KINDS = ("number", "word", "code", "money", "date", "quantity", "words", "person", "random", "random")
 
 

@@ -26,6 +26,7 @@ _COMPANY = (
     "Consulting",
     "Systems",
 )
+FRACTIONS = ("1/2", "1/4", "3/4", "2/3", "½", "¼")
 UNITS = listed("kg km m mm GB MB hours days weeks months years units pages liters tons kW mg ml people boxes")
 
 

@@ -8,13 +8,13 @@ from collections import Counter
 import pytest
 
 from glyph_core.training.charset import CHARSET
-from glyph_core.training.facts import _ALL_FRAMES, _KEY_FRAMES, _POLITE
 from glyph_core.training.material import Material
 from glyph_core.training.random_values import altered, is_clear, random_value
 from glyph_core.training.shapes import is_reserved, shape
 from glyph_core.training.text_sources import Split, TextSources, split_of
 from glyph_core.training.trained_formats import TRAINED
 from glyph_core.training.values import HELD_OUT, RANDOM, common_kind, make_value
+from glyph_core.training.wordings import ALL_FRAMES, KEY_FRAMES, POLITE
 
 SHAPELESS = {"word", "words", "long"}  # held out by their words alone
 # Held-out formats that no reader could tell from a trained one by their shape: the name says where both are from.
@@ -98,5 +98,5 @@ def test_a_key_that_says_nothing_often_has_a_value_without_a_format(sources: Tex
 
 def test_ways_of_putting_a_question_are_on_one_side() -> None:
     shared = {"What is the {k}?", "{k}?", "{q}", "{l}"}  # there is no other way to ask plainly
-    for frames in (_KEY_FRAMES, _ALL_FRAMES, _POLITE):
+    for frames in (KEY_FRAMES, ALL_FRAMES, POLITE):
         assert set(frames[Split.TRAIN]) & set(frames[Split.HELD_OUT]) <= shared
