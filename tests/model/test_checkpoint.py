@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,13 @@ def bare(tmp_path: Path) -> Path:
 
 def test_glyph_mini() -> None:
     checkpoint = resolve_checkpoint("glyph-mini")
-    assert checkpoint == Checkpoint(
+    assert checkpoint.reads is not None
+    assert checkpoint.reads.max_pages == 8
+    assert checkpoint.calibration is not None
+    assert replace(checkpoint, reads=None, calibration=None) == Checkpoint(
         path=BUILT_IN["glyph-mini"], name="glyph-mini", family="glm4v", preset="mini", max_model_len=8192,
         eos_token_ids=(262, 259), window_pages=4, absent_answer="not stated",
+        dtype="bfloat16",
     )  # fmt: skip
 
 
