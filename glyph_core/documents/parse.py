@@ -8,6 +8,7 @@ from glyph_core.config import LimitConfig
 from glyph_core.documents import isolation
 from glyph_core.documents.blocks import Document, FigureBlock, SourcePlace, TextBlock
 from glyph_core.documents.image import read_image
+from glyph_core.documents.language import language_of
 from glyph_core.documents.paged import count_pages, each_page
 from glyph_core.documents.pdf.reader import Mode, read_pdf
 from glyph_core.documents.sniff import DOCX_TYPE, IMAGE_TYPES, is_html, media_type_of
@@ -62,7 +63,9 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
     text, warnings = decode_text(source)
     if not text.strip():
         raise EmptyDocumentError(f"document {source.name!r} holds only white space")
-    return Document(source.name, source.digest, "text/plain", (TextBlock(text),), warnings=warnings)
+    language = language_of(source.name, text)
+    block = TextBlock(text, "code", language=language) if language else TextBlock(text)
+    return Document(source.name, source.digest, "text/plain", (block,), warnings=warnings)
 
 
 def _read_frames(source: DocumentSource, limits: LimitConfig) -> Document:

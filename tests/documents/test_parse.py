@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from glyph_core.config import LimitConfig
-from glyph_core.documents.blocks import Document, FigureBlock, SourcePlace
+from glyph_core.documents.blocks import Document, FigureBlock, SourcePlace, TextBlock
 from glyph_core.documents.parse import parse
 from glyph_core.errors import (
     DocumentTooLargeError,
@@ -70,6 +70,23 @@ def test_text_is_decoded_and_kept_as_it_is(content: bytes) -> None:
 def test_the_name_decides_nothing() -> None:
     assert parsed(b"# Title\n", name="scan.png").text == "# Title\n"
     assert parsed(encoded(Image.new("L", (3, 2)), "PNG"), name="notes.txt").media_type == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "language"),
+    [
+        ("a.PY", "x = 1\n", "python"),
+        ("run", "#!/usr/bin/env -S python3.11 -u\nx = 1\n", "python"),
+        ("run.txt", "#!/bin/sh\nls\n", "bash"),
+        ("a.tsx", "let x\n", "tsx"),
+        ("a.txt", "x = 1\n", ""),
+        ("a.md", "# Title\n", ""),
+        ("py", "#!no interpreter\n", ""),
+    ],
+)
+def test_code_is_told_by_its_first_line_or_suffix_for_its_colours(name: str, text: str, language: str) -> None:
+    (block,) = parsed(text.encode(), name=name).blocks
+    assert block == TextBlock(text, "code" if language else "plain", language=language)
 
 
 @pytest.mark.parametrize(
