@@ -87,6 +87,14 @@ def test_paragraphs_are_parted_by_the_gap_and_items_by_none() -> None:
     assert [low - high for high, low in pairwise(tops("item"))] == [line, line]
 
 
+def test_lines_stand_below_one_another_on_every_page() -> None:
+    pages = laid_out(MINI, TextBlock("\n".join("H" * 130)))
+    tops = [pages.placed(page).boxes[:, 1] for page in range(3)]
+    assert [len(of_page) for of_page in tops] == [60, 60, 10]
+    for of_page in tops:
+        assert np.array_equal(of_page - tops[0][0], 14 * np.arange(len(of_page)))
+
+
 def test_lines_of_fractional_height_drift_by_less_than_a_pixel() -> None:
     config = preset("glyph-en", dpi=96)
     pages = laid_out(config, TextBlock("\n".join("H" * 100)))
