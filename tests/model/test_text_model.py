@@ -85,7 +85,8 @@ def test_chunked_and_batched_forward_equals_the_full_model(
 
     assert done == [len(all_rows) for all_rows in rows]
     for pieces, reference in zip(got, expected, strict=True):
-        assert (torch.cat(pieces) - reference).abs().max().item() < 3e-4  # sums in another order, rounded to float32 at each layer
+        # sums in another order, rounded to float32 at each layer
+        assert (torch.cat(pieces) - reference).abs().max().item() < 3e-4
 
 
 @pytest.mark.parametrize("sizes", [[], [(28, 28)], SIZES, [(476, 868)] * 3], ids=len)
