@@ -22,7 +22,7 @@ def render(
     text: Annotated[
         list[Path] | None, typer.Option(help="an English or Chinese text instead; may be given several times")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="times that everything is run; the least counts")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="times that everything is run; means count")] = 1,
     table: Annotated[
         bool, typer.Option("--table", help="instead: time, pages and tokens by length and preset")
     ] = False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 from deployments.bench import render, texts
 from deployments.bench.seed_article import render_text_to_image
 from deployments.bench.table import TableRow, table_lines
-from deployments.bench.timing import Contender, least_cpu_s
+from deployments.bench.timing import Contender, cpu_in_turns
 from deployments.cli import app
 
 RATIOS = ("ratio_vs_seed", "ratio_vs_official", "ratio_vs_official_png", "ratio_vs_memcpy")
@@ -99,11 +101,19 @@ def test_the_official_pages_are_cropped_as_that_pipeline_crops_them(tmp_path: Pa
     assert sizes[1][1] < 300
 
 
-def test_the_least_time_counts_and_children_s_too() -> None:
+def test_in_each_turn_everyone_runs_one_of_his_pieces() -> None:
     runs: list[str] = []
-    least = least_cpu_s([Contender("a", lambda: runs.append("a"), 2), Contender("b", lambda: runs.append("b"))], 2, str)
-    assert runs == ["a", "a", "b"] * 2
-    assert set(least) == {"a", "b"}
+    whole = Contender("whole", [lambda: runs.append("whole")])
+    cut = Contender("cut", [lambda piece=piece: runs.append(piece) for piece in "abc"])
+    spent = cpu_in_turns([whole, cut], 2, str)
+    assert runs == ["whole", "a", "whole", "b", "whole", "c"] * 2
+    assert set(spent) == {"whole", "cut"}
+
+
+def test_work_of_children_counts_and_pieces_add_up() -> None:
+    burn = [sys.executable, "-c", "while __import__('time').process_time() < 0.2: pass"]
+    spent = cpu_in_turns([Contender("child", [lambda: subprocess.run(burn, check=True)] * 2)], 1, str)
+    assert spent["child"] >= 0.4
 
 
 def test_the_table_is_markdown() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from deployments.bench.seed_article import render_text_to_image
 from deployments.bench.texts import BenchText, bench_texts
-from deployments.bench.timing import Contender, cpu_s, least_cpu_s
+from deployments.bench.timing import Contender, cpu_in_turns, cpu_s, pieces_of
 from glyph_core.config import LimitConfig, preset
 from glyph_core.rendering.paper import OwnedPaper
 from glyph_core.rendering.png import encode_png
@@ -26,7 +27,6 @@ from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentSource
 
 PRESET_OF = {"english": "glyph-en", "chinese": "glyph-zh"}
-NUM_FAST_RUNS = 5  # a round, of what takes milliseconds
 WARM_UP = DocumentSource("warm-up", b"warm-up")
 
 OnRun = Callable[[str], None]  # what is being timed
@@ -34,7 +34,7 @@ OnRun = Callable[[str], None]  # what is being timed
 
 @dataclass(frozen=True, slots=True)
 class LanguageReport:
-    """Times are CPU time, the least of all rounds; a ratio is another's time over ours.
+    """Times are CPU time, the mean of all rounds; a ratio is another's time over ours.
 
     ``ours_ms`` is from a document's bytes to arrays of all of its pages, in memory of the caller's; ``ours_png_ms``
     goes on to PNG files in memory. ``official_ms`` is from text to PNG files, as that pipeline has no other output;
@@ -132,39 +132,37 @@ class OurWay:
         np.copyto(self._copy, self.memory)
 
 
-class OfficialWay:
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self.num_pages = 0
+def _official_num_pages(text: str) -> int:
+    from deployments.bench.official_glyph import text_to_images  # needs the extra ``bench``
 
-    def png(self) -> None:
-        from deployments.bench.official_glyph import text_to_images  # needs the extra ``bench``
-
-        with TemporaryDirectory() as folder:
-            self.num_pages = len(text_to_images(self._text, Path(folder)))
+    with TemporaryDirectory() as folder:
+        return len(text_to_images(text, Path(folder)))
 
 
 def _compare(text: BenchText, num_rounds: int, on_run: OnRun) -> LanguageReport:
     on_run(f"{text.language}: warm-up")
-    ours, official, missing = OurWay(text), OfficialWay(text.text), official_missing()
+    ours, missing = OurWay(text), official_missing()
+    pieces = pieces_of(text.text)
+    official_pages: list[int] = []
     contenders = [
-        Contender("ours", ours.arrays, NUM_FAST_RUNS),
-        Contender("ours_layout", ours.layout, NUM_FAST_RUNS),
-        Contender("memcpy", ours.memcpy, NUM_FAST_RUNS),
-        Contender("ours_png", ours.png),
-        Contender("seed", lambda: render_text_to_image(text.text)),
+        Contender("ours", [ours.arrays]),
+        Contender("seed", [partial(render_text_to_image, piece) for piece in pieces]),
+        Contender("memcpy", [ours.memcpy]),
+        Contender("ours_png", [ours.png]),
+        Contender("ours_layout", [ours.layout]),
     ]
     if missing is None:
-        contenders.append(Contender("official", official.png))
-    least = least_cpu_s(contenders, num_rounds, lambda name: on_run(f"{text.language}: {name}"))
-    ms = {name: seconds * 1000 for name, seconds in least.items()}
+        runs = [lambda piece=piece: official_pages.append(_official_num_pages(piece)) for piece in pieces]
+        contenders.append(Contender("official", runs))
+    spent = cpu_in_turns(contenders, num_rounds, lambda name: on_run(f"{text.language}: {name}"))
+    ms = {name: seconds * 1000 for name, seconds in spent.items()}
     official_ms = ms.get("official")
     return LanguageReport(
         text=text.origin,
         chars=len(text.text),
         preset=PRESET_OF[text.language],
         pages=ours.num_pages,
-        official_pages=official.num_pages or None,
+        official_pages=sum(official_pages) // num_rounds or None,
         ours_ms=ms["ours"],
         ours_layout_ms=ms["ours_layout"],
         ours_png_ms=ms["ours_png"],
