@@ -27,7 +27,7 @@ ARTICLE_MS = {4_096: 120, 16_384: 310, 65_536: 980, 262_144: 3_210}  # as the se
 PRESETS_COMPARED = ("glyph-en", "compact", "readable")
 WARM_UP = DocumentSource("warm-up", b"warm-up")
 MIN_TURNS = 10  # of a short text
-_MEMORY_BYTES = 1 << 28  # for pages of the largest run, reused page after page
+_MEMORY_BYTES = 1 << 29  # for pages of the largest run, reused page after page
 
 
 @dataclass(frozen=True, slots=True)
