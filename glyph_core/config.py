@@ -225,7 +225,8 @@ class ModelConfig(Config):
         description="of the language model's layers. auto: in dtype; fp8: e4m3 with a scale a row (sm_89, sm_90)",
     )
     kernels: Literal["auto", "transformers", "fused"] = Field(
-        "auto", description="what the language model is made of: transformers' modules, or ours; auto: ours on CUDA"
+        "auto",
+        description="what the language model is made of: transformers' modules, or ours, which are faster; auto: ours",
     )
     gpu_memory_gb: float | None = Field(
         None, gt=0, description="GiB of one card for both stages: KV blocks take what the rest leaves; None: no limit"

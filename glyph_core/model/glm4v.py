@@ -110,7 +110,7 @@ class Glm4vFamily:
     def load_text(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> TextModel:
-        if is_fused(device, weights=weights, kernels=kernels):
+        if is_fused(weights=weights, kernels=kernels):
             source = CheckpointWeights(self.checkpoint.path, dtype, device)
             config = load_config(self.checkpoint.path)
             return FusedGlm4vTextModel(config, source, pick_ops(device), is_fp8=weights == "fp8")

@@ -61,12 +61,12 @@ def load_config(path: Path) -> Any:
         raise ModelError(f"{path / 'config.json'} is no configuration that transformers knows: {error}") from error
 
 
-def is_fused(device: torch.device, *, weights: str, kernels: str) -> bool:
-    """Whether a language model is made of our fused parts rather than of transformers' modules. ``auto`` fuses on CUDA.
+def is_fused(*, weights: str, kernels: str) -> bool:
+    """Whether a language model is made of our fused parts rather than of transformers' modules; ``auto``: it is.
     Raises ConfigError for FP8 weights without them."""
     if weights == "fp8" and kernels == "transformers":
         raise ConfigError("model.weights is fp8, which transformers' modules don't run; set model.kernels to auto")
-    return kernels == "fused" or weights == "fp8" or (kernels == "auto" and device.type == "cuda")
+    return kernels != "transformers"
 
 
 def pick_device(name: str) -> torch.device:

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Glm4vConfig, Glm4vForConditionalGeneration
 
-from glyph_core.errors import ModelError
+from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.model.glm4v import TEXT_PARTS, VISION_PARTS
-from glyph_core.model.loading import load_part, pick_device, pick_dtype, pick_vision_dtype
+from glyph_core.model.loading import is_fused, load_part, pick_device, pick_dtype, pick_vision_dtype
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 CPU = torch.device("cpu")
@@ -173,6 +173,14 @@ def test_a_configuration_that_transformers_refuses(copy: Path) -> None:
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"config\.json is no configuration that transformers knows"):
         family_of(resolve_checkpoint(str(copy)))
+
+
+def test_the_language_model_is_fused_unless_told_otherwise() -> None:
+    assert is_fused(weights="auto", kernels="auto")
+    assert is_fused(weights="fp8", kernels="auto")
+    assert not is_fused(weights="auto", kernels="transformers")
+    with pytest.raises(ConfigError, match="fp8"):
+        is_fused(weights="fp8", kernels="transformers")
 
 
 def test_device_and_dtype_by_name() -> None:
