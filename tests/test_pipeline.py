@@ -17,6 +17,7 @@ from glyph_core.errors import (
     ContextLengthError,
     DocumentTooLargeError,
     EmptyDocumentError,
+    InvalidDocumentError,
     InvalidRequestError,
     UnsupportedDocumentError,
 )
@@ -214,7 +215,12 @@ def test_usage_and_timings_add_up(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [(b"", EmptyDocumentError), (b" \n\t", EmptyDocumentError), (b"%PDF-1.7\n", UnsupportedDocumentError)],
+    [
+        (b"", EmptyDocumentError),
+        (b" \n\t", EmptyDocumentError),
+        (b"%PDF-1.7\n", InvalidDocumentError),
+        (b"\x7fELF", UnsupportedDocumentError),
+    ],
 )
 def test_documents_that_cannot_be_read(pipeline: Pipeline, content: bytes, error: type[Exception]) -> None:
     with pytest.raises(error, match="bad"):

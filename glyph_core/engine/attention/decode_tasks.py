@@ -68,7 +68,9 @@ class DecodeTasks:
     def load(self, plan: DecodePlan, rows: Sequence[int]) -> None:
         """Takes ``plan``; query i is the step's token ``rows[i]``. What the plan leaves of the room does nothing."""
         num_queries = len(plan.part_starts) - 1
-        values = (plan.own.ravel(), plan.shared.ravel(), plan.members, plan.part_starts, rows)
+        values: list[np.ndarray | Sequence[int]] = [
+            plan.own.ravel(), plan.shared.ravel(), plan.members, plan.part_starts, rows
+        ]  # fmt: skip
         # Padding queries have no parts, and rows of their own behind the others: the merge writes zeros there.
         rests = (0, 0, 0, plan.num_parts, np.arange(num_queries, self._sizes.num_queries))
         for section, value, rest in zip(self._sections, values, rests, strict=True):
