@@ -1,21 +1,15 @@
-"""Every knob, in one place: frozen, checked, and refused when misspelt."""
+"""How documents become page images: the knobs, and the presets that set them together."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from glyph_core.errors import ConfigError, RenderConfigError
+from glyph_core.config.base import Config
+from glyph_core.errors import RenderConfigError
 from glyph_core.types import digest_of
-
-
-class Config(BaseModel):
-    """Base of all configurations: immutable, and an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
 
 RENDERER_VERSION = 2  # part of every page digest: raise it when the same configuration draws other pixels
 
@@ -167,108 +161,3 @@ def preset(
         changes |= {"dpi": dpi, "snap_px": 1, "cell_width_px": cell}
         changes |= {"font_size_px": size * scale, "line_height_px": size * spacing * scale}
     return RenderConfig.model_validate(config.model_dump() | changes)
-
-
-class SamplingConfig(Config):
-    """How tokens are drawn. ``temperature`` 0 is greedy decoding."""
-
-    temperature: float = Field(0.0, ge=0.0, le=2.0)
-    top_p: float = Field(1.0, gt=0.0, le=1.0)
-    max_tokens: int = Field(256, ge=1)
-    stop: tuple[str, ...] = Field((), description="the answer ends before the first of these strings")
-    seed: int | None = Field(None, description="same seed, same draw, whatever else is in the batch")
-    repetition_penalty: float = Field(
-        1.0, gt=0.0, le=10.0, description="CTRL (Keskar et al. 2019) section 4.1; 1 is off"
-    )
-    ignore_eos: bool = Field(False, description="for benchmarks: go on to max_tokens")
-
-
-class EngineConfig(Config):
-    """The language model's engine."""
-
-    block_size: int = Field(16, ge=1, le=256, description="tokens to a KV block")
-    num_blocks: int | None = Field(None, ge=2, description="KV blocks in the pool; None: what kv_memory_gb holds")
-    kv_memory_gb: float = Field(1.0, gt=0, description="memory for KV blocks where num_blocks is not given")
-    max_num_seqs: int = Field(32, ge=1, description="sequences that run at once")
-    max_num_batched_tokens: int = Field(2048, ge=1, description="tokens in one step; a long prefill is cut to this")
-    max_model_len: int | None = Field(None, ge=1, description="prompt + answer; None: the model's own context")
-    prefix_cache: bool = Field(True, description="keep finished blocks for prompts that begin alike")
-    attention: Literal["auto", "sdpa", "triton", "flash"] = Field(
-        "auto", description="attention backend; auto: triton on CUDA where it is installed, else sdpa"
-    )
-    prefill: Literal["auto", "sdpa", "varlen", "split"] = Field(
-        "auto", description="prefill of the triton backend; auto: varlen in half precision on CUDA, else sdpa"
-    )
-    shared_prefix: bool = Field(True, description="triton: read what running sequences share once for all of them")
-    cuda_graphs: bool = Field(True, description="on CUDA: record decode steps once for each batch size, then replay")
-    kv_dtype: Literal["auto", "fp8"] = Field("auto", description="of keys and values in the pool; auto: the model's")
-
-    @model_validator(mode="after")
-    def _step_holds_decode(self) -> Self:
-        if self.max_num_batched_tokens < self.max_num_seqs:
-            raise ConfigError(
-                f"max_num_batched_tokens={self.max_num_batched_tokens} cannot hold one token of each of "
-                f"max_num_seqs={self.max_num_seqs} sequences; raise the first or lower the second"
-            )
-        return self
-
-
-class ModelConfig(Config):
-    """Which checkpoint, and how it is loaded."""
-
-    model: str = Field("glyph-mini", description="glyph-mini, a checkpoint folder, or a hub id such as zai-org/Glyph")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: float32 on the CPU (the vision tower bfloat16 where it is fast), else bfloat16"
-    )
-    weights: Literal["auto", "fp8"] = Field(
-        "auto",
-        description="of the language model's layers. auto: in dtype; fp8: e4m3 with a scale a row (sm_89, sm_90)",
-    )
-    kernels: Literal["auto", "transformers", "fused"] = Field(
-        "auto",
-        description="what the language model is made of: transformers' modules, or ours, which are faster; auto: ours",
-    )
-    gpu_memory_gb: float | None = Field(
-        None, gt=0, description="GiB of one card for both stages: KV blocks take what the rest leaves; None: no limit"
-    )
-    device: str = Field("auto", description="auto: cuda where there is one, else cpu")
-    num_threads: int | None = Field(
-        None, ge=1, description="CPU threads of a stage's tensor work; None: torch's choice"
-    )
-
-
-class CreditConfig(Config):
-    """How far a stage may run ahead of the one that pulls from it: calls in flight × pages a call."""
-
-    pages_per_render_call: int = Field(4, ge=1, le=64)
-    render_calls: int = Field(3, ge=1, le=64)
-    pages_per_encode_call: int = Field(16, ge=1, le=256)
-    encode_calls: int = Field(2, ge=1, le=16)
-    pages_per_message: int = Field(2, ge=1, le=16, description="pages whose features travel in one message")
-    max_encode_batch: int = Field(8, ge=1, le=256, description="pages in one forward of the vision tower")
-
-
-class LimitConfig(Config):
-    """What a request may ask for."""
-
-    max_document_bytes: int = Field(64 * 1024**2, ge=1)
-    max_request_bytes: int = Field(256 * 1024**2, ge=1)
-    max_pages: int = Field(2000, ge=1, description="pages of one request")
-    max_image_pixels: int = Field(64_000_000, ge=1, description="pixels of a picture that is sent as a page")
-    parse_timeout_s: float = Field(18.0, gt=0, description="of computing, for a DOCX or HTML file as a whole")
-    page_timeout_s: float = Field(4.0, gt=0, description="for a page of a PDF or a frame of a TIFF; then it is missing")
-    parse_memory_gb: float = Field(1.5, gt=0, description="address space of a process that parses documents, in GiB")
-    render_text_over_tokens: int = Field(2000, ge=1, description="a longer text part is rendered to pages")
-
-
-class PipelineConfig(Config):
-    """The whole way: what :class:`glyph_core.pipeline.Pipeline` and the served app are both made from."""
-
-    model: ModelConfig = ModelConfig()
-    render: RenderConfig | None = Field(None, description="None: the preset that the checkpoint names")
-    engine: EngineConfig = EngineConfig()
-    credits: CreditConfig = CreditConfig()
-    feature_cache_gb: float = Field(
-        0.25, ge=0, description="features of the pages seen last, kept in the encoder's host memory; 0 keeps none"
-    )
-    limits: LimitConfig = LimitConfig()

@@ -1,0 +1,23 @@
+"""Every knob, in one place: frozen, checked, and refused when misspelt."""
+
+from __future__ import annotations
+
+from glyph_core.config.base import Config
+from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
+from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
+from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset
+
+__all__ = [
+    "MAX_PAGE_PIXELS",
+    "PRESETS",
+    "RENDERER_VERSION",
+    "Config",
+    "CreditConfig",
+    "EngineConfig",
+    "LimitConfig",
+    "ModelConfig",
+    "PipelineConfig",
+    "RenderConfig",
+    "SamplingConfig",
+    "preset",
+]
