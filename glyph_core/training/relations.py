@@ -86,7 +86,7 @@ FIXED = (
         ("The {E} was invented by {V}.",), ("Who invented the {E}?", "By whom was the {E} invented?"), "person", "thing"
     ),
     Relation(("{E} owns a {V}.",), ("What does {E} own?",), "word"),
-    Relation(("{E} is {V} years old.",), ("How old is {E}?", "What is the age of {E}?"), "quantity"),
+    Relation(("The age of {E} is {V}.",), ("How old is {E}?", "What is the age of {E}?"), "quantity"),
     Relation(("The code word for {E} is {V}.",), ("What is the code word for {E}?",), "word", "thing"),
     Relation(("{E} can be reached at {V}.",), ("How can {E} be reached?", "What is the phone number of {E}?"), "phone"),
     Relation(("{E} left on {V}.",), ("When did {E} leave?",), "date"),
