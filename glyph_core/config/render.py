@@ -46,6 +46,7 @@ class RenderConfig(Config):
     styled: bool = Field(False, description="headings and strong words bold, emphasised ones slanted")
     tables: Literal["text", "ruled"] = Field("text", description="columns of text, or cells with rules between them")
     formulas: Literal["text", "set"] = Field("text", description="as LaTeX, or typeset")
+    figures: Literal["text", "set"] = Field("text", description="as their captions alone, or as pictures in the text")
     highlight: bool = Field(False, description="code in colours; pages that hold some become RGB")
     newline_marks: bool = Field(
         False, description="plain text flows on at line ends, which show as a red \\n; pages become RGB"
@@ -116,10 +117,12 @@ def _render_digest(config: RenderConfig) -> str:
 _OFFICIAL = RenderConfig(
     font="sans", font_size_px=9, cell_width_px=0, line_height_px=10, page_width_px=595, page_height_px=842,
     margin_px=10, snap_px=1, min_width_px=112, dpi=72, block_gap=0.5, tables="ruled", formulas="set",
+    figures="set",
 )  # fmt: skip
 _ROOMY = RenderConfig(
     font="sans", font_size_px=14, cell_width_px=0, line_height_px=21, page_width_px=1024, page_height_px=1448,
     margin_px=28, snap_px=1, min_width_px=224, dpi=120, block_gap=0.5, styled=True, tables="ruled", formulas="set",
+    figures="set",
 )  # fmt: skip
 
 PRESETS: dict[str, RenderConfig] = {

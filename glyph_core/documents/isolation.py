@@ -53,7 +53,7 @@ def stream(
     up or crashed). The worker is killed on a timeout and where the caller stops before the end.
     """
     timeout_s = limits.parse_timeout_s if timeout_s is None else timeout_s
-    call = Call(function, arguments, source.digest, timeout_s, int(limits.parse_memory_gb * 1024**3))
+    call = Call(function, arguments, source.digest, source.name, timeout_s, int(limits.parse_memory_gb * 1024**3))
     with _workers.borrowed(source.digest) as worker:
         failure: Exception | None = None
         for kind, value in _messages(worker, call, source):

@@ -13,7 +13,7 @@ import signal
 import socket
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -35,6 +35,7 @@ class Call:
     function: str
     arguments: tuple[Any, ...]
     digest: str  # the document's
+    name: str  # what the document is called this time
     timeout_s: float  # of computing, for each thing
     memory_bytes: int
 
@@ -55,7 +56,7 @@ def work(descriptor: int) -> None:
             sources.move_to_end(call.digest)
             while len(sources) > _MAX_SOURCES:
                 sources.popitem(last=False)
-            _run(connection, call, sources[call.digest])
+            _run(connection, call, replace(sources[call.digest], name=call.name))
             gc.collect()
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
             is_large = psutil.Process().memory_info().rss > _MAX_KEPT_BYTES

@@ -47,6 +47,7 @@ class Flow:
         self._tables = TableSetter(self._typesetter, self._filler)
         self._formulas = FormulaSetter(config)
         self._before = ""  # kind of the block before
+        self._num_left_out = 0  # figures
         self._indent = self._width_of("    ")
 
     def add(self, block: FlowBlock, offset: int) -> None:
@@ -69,7 +70,8 @@ class Flow:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return (*self._typesetter.warnings(), *self._formulas.warnings)
+        left_out = f"pictures in the text are left out, {self._num_left_out} in all: the preset shows text alone"
+        return (*self._typesetter.warnings(), *self._formulas.warnings, *([left_out] if self._num_left_out else []))
 
     def _add_text(self, block: TextBlock, offset: int) -> None:
         if not block.text.strip() and not block.marker:
@@ -110,10 +112,12 @@ class Flow:
         self._add_picture(fit_figure(picture, None, self._config), 0, offset, offset + len(block.text))
 
     def _add_figure(self, block: FigureBlock, offset: int) -> None:
-        fitted = fit_figure(block.pixels, block.width_pt, self._config)
         caption = self._typesetter.read(block.text, offset).set(self._filler.width) if block.text.strip() else None
-        num_lines = 0 if caption is None else len(caption)
-        self._add_picture(fitted, num_lines, offset, offset)
+        if self._config.figures == "set":
+            fitted = fit_figure(block.pixels, block.width_pt, self._config)
+            self._add_picture(fitted, 0 if caption is None else len(caption), offset, offset)
+        else:
+            self._num_left_out += 1
         if caption is not None:
             self._filler.add_lines(SetLines(caption.bounds, caption.right, caption.shifts))
 

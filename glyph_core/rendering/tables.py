@@ -14,7 +14,7 @@ from glyph_core.rendering.glyph_stream import NOT_OF_THE_TEXT
 from glyph_core.rendering.grid import Grid, GridCell, column_widths
 from glyph_core.rendering.ruled import RULE_PX, RuledTable, padding_px
 from glyph_core.rendering.styles import Style
-from glyph_core.rendering.typeset import Reading, Typesetter
+from glyph_core.rendering.typeset import Typesetter
 
 _LEAST_COLUMN_EMS = 2  # a narrower column would cut nearly every word
 _SEPARATOR = " | "
@@ -48,8 +48,11 @@ class TableSetter:
         return True
 
     def _add_columns(self, grid: Grid) -> bool:
-        """Whether all columns fit a line, one beside the other; then they are set, and ``|`` stands between them."""
-        readings = [self._one_line(cell) for cell in grid.cells]
+        """Whether all columns fit a line, one beside the other; then they are set, and ``|`` stands between them.
+
+        A row has as many lines as its longest cell: labels in one cell stay beside their values in the next.
+        """
+        readings = [self.typesetter.read(_without_tabs(cell.text), cell.offset) for cell in grid.cells]
         widest = [reading.widths()[1] for reading in readings]
         separator = self.typesetter.read(_SEPARATOR, None).set(self.filler.width)
         gap = self.typesetter.read(f"{_SEPARATOR}.", None).widths()[1] - self.typesetter.read(".", None).widths()[1]
@@ -67,22 +70,24 @@ class TableSetter:
             row: list(cells) for row, cells in groupby(zip(grid.cells, readings, strict=True), lambda c: c[0].row)
         }
         for row in range(grid.num_rows):
-            self.filler.need(line)
-            pieces = [
+            separators = [
                 (start, stop, lefts[column] - gap, 0.0)
                 for column in range(1, grid.num_columns)
                 if covered.get((row, column)) is None or covered[row, column].column == column
             ]
-            for cell, reading in by_row.get(row, []):
-                lines = reading.set(1 << 30)
-                pieces += [(first, last, lefts[cell.column], 0.0) for first, last in lines.bounds[:1].tolist()]
-            self.filler.add_segments(sorted(pieces, key=lambda piece: piece[2]))
-            self.filler.reach(lefts[-1] + widths[-1])
-            self.filler.advance(line)
+            cells = [
+                (lefts[cell.column], reading.set(1 << 30).bounds.tolist()) for cell, reading in by_row.get(row, [])
+            ]
+            for number in range(max((len(lines) for _, lines in cells), default=1) or 1):
+                self.filler.need(line)
+                pieces = [(*lines[number], left, 0.0) for left, lines in cells if number < len(lines)]
+                self.filler.add_segments(sorted(separators + pieces, key=lambda piece: piece[2]))
+                self.filler.reach(lefts[-1] + widths[-1])
+                self.filler.advance(line)
         return True
 
     def _add_records(self, grid: Grid) -> None:
-        """``header: value``, a line each; rows are parted by a gap."""
+        """``header: value``, a line each, rows parted by a gap; rows without headers with ``|`` between their cells."""
         config = self.typesetter.config
         covered = grid.at()
         header_row = grid.num_header_rows - 1 if grid.num_rows > grid.num_header_rows else -1
@@ -90,15 +95,33 @@ class TableSetter:
         for row in range(grid.num_rows):
             if row == header_row:
                 continue
+            begun = [cell for cell in grid.cells if cell.row == row and cell.text.strip()]
+            if row < header_row or header_row < 0:
+                self._add_joined(begun)
+                continue
             if not self.filler.is_at_top:
                 self.filler.skip(config.block_gap * config.line_height_px if row else 0)
             for column in range(grid.num_columns):
-                header = covered.get((header_row, column)) if row > header_row else None
+                header = covered.get((header_row, column))
                 cell = covered.get((row, column))
                 is_begun = cell is not None and cell.column < column
                 if cell is not None and not is_begun and (cell.text.strip() or (header and header not in named)):
                     self._add_field(header, cell, is_named=header in named, is_repeated=cell.row < row)
                     named |= {header} if header else set()
+
+    def _add_joined(self, cells: list[GridCell]) -> None:
+        """Cells of one line each beside one another, wrapped like a paragraph; others one under the other."""
+        if any("\n" in cell.text.strip() for cell in cells):
+            for cell in cells:
+                self._add_field(None, cell, is_named=False, is_repeated=False)
+        elif cells:
+            beside = np.full(len(_SEPARATOR), NOT_OF_THE_TEXT, dtype=np.int32)
+            offsets: list[np.ndarray] = []
+            for cell in cells:
+                offsets += [beside, np.arange(cell.offset, cell.offset + len(cell.text), dtype=np.int32)]
+            text = _SEPARATOR.join(_in_one_line(cell.text) for cell in cells)
+            reading = self.typesetter.read(text, np.concatenate(offsets[1:]))
+            self.filler.add_lines(reading.set(self.filler.width))
 
     def _add_field(self, header: GridCell | None, cell: GridCell, *, is_named: bool, is_repeated: bool) -> None:
         label, offsets = "", np.zeros(0, dtype=np.int32)
@@ -110,13 +133,16 @@ class TableSetter:
         own = np.full(len(cell.text), NOT_OF_THE_TEXT, dtype=np.int32)
         if not is_repeated:
             own = np.arange(cell.offset, cell.offset + len(cell.text), dtype=np.int32)
-        reading = self.typesetter.read(label + _in_one_line(cell.text), np.concatenate([offsets, own]))
+        text = _in_one_line(cell.text) if label else _without_tabs(cell.text)
+        reading = self.typesetter.read(label + text, np.concatenate([offsets, own]))
         self.filler.add_lines(reading.set(self.filler.width))
-
-    def _one_line(self, cell: GridCell) -> Reading:
-        return self.typesetter.read(_in_one_line(cell.text), cell.offset)
 
 
 def _in_one_line(text: str) -> str:
     """``text`` with every white space character as a space: offsets stay."""
     return "".join(" " if character.isspace() else character for character in text)
+
+
+def _without_tabs(text: str) -> str:
+    """``text`` with every white space character but line ends as a space: offsets stay."""
+    return "".join(" " if character.isspace() and character != "\n" else character for character in text)

@@ -156,8 +156,15 @@ def test_this_process_reads_no_foreign_parser() -> None:
 
 def test_plain_text_starts_no_worker() -> None:
     isolation.close()
+    before = psutil.Process().children()
     assert parse(DocumentSource("a.txt", b"plain text"), LIMITS).text == "plain text"
-    assert not psutil.Process().children()
+    assert psutil.Process().children() == before
+
+
+def test_an_error_names_the_document_as_it_is_called_this_time() -> None:
+    for name in ("first.pdf", "second.pdf"):
+        with pytest.raises(InvalidDocumentError, match=name):
+            parse(DocumentSource(name, b"%PDF-1.7\n"), LIMITS)
 
 
 def test_a_closed_socket_is_told() -> None:

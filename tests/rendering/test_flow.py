@@ -14,6 +14,7 @@ from glyph_core.rendering.text import TextPages
 from tests.rendering.documents import document_of, laid_out, pixels_of, read_back
 
 READABLE, MINI = preset("readable"), preset("mini")
+PICTURED = MINI.model_copy(update={"figures": "set"})
 WORDS = "one two three four five six seven eight nine ten "
 
 
@@ -165,7 +166,7 @@ def figure(height: int, width: int) -> np.ndarray:
 def test_figures_are_as_large_as_in_the_source_and_never_larger_than_the_column(
     size: tuple[int, int], width_pt: float | None, shown: tuple[int, int]
 ) -> None:
-    pages = laid_out(MINI, TextBlock("x"), FigureBlock(figure(*size), "a caption", width_pt))
+    pages = laid_out(PICTURED, TextBlock("x"), FigureBlock(figure(*size), "a caption", width_pt))
     assert isinstance(pages, TextPages)
     (picture,) = pages.filled.pictures
     assert picture.pixels.shape == shown
@@ -175,21 +176,31 @@ def test_figures_are_as_large_as_in_the_source_and_never_larger_than_the_column(
     assert read_back(pages, "x\na caption") == "xacaption"
 
 
+def test_where_only_text_is_shown_a_figure_leaves_its_caption_and_a_warning() -> None:
+    """glyph-mini never saw pictures: one on the page and it finds nothing in the text beside it."""
+    pages = laid_out(MINI, TextBlock("x"), FigureBlock(figure(50, 80), "a caption"))
+    assert isinstance(pages, TextPages)
+    assert pages.filled.pictures == laid_out(MINI, TextBlock("x")).filled.pictures  # none
+    assert read_back(pages, "x\na caption") == "xacaption"
+    assert any("1 in all" in warning for warning in pages.warnings)
+    assert not laid_out(PICTURED, TextBlock("x"), FigureBlock(figure(50, 80))).warnings
+
+
 def test_a_page_with_a_coloured_figure_is_rgb_and_shows_it_as_it_is() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    (page,) = pixels_of(laid_out(MINI, TextBlock("x"), FigureBlock(picture)))
+    (page,) = pixels_of(laid_out(PICTURED, TextBlock("x"), FigureBlock(picture)))
     assert np.array_equal(page[42 : 42 + 40, 14 : 14 + 60], picture)  # below a line and a blank one
 
 
 def test_text_after_a_figure_stands_on_the_lines_that_it_would_stand_on() -> None:
     """Preset ``mini``: every line fills half a visual token, whatever is above it."""
-    placed = laid_out(MINI, FigureBlock(figure(33, 50), "H"), TextBlock("H", "paragraph")).placed(0)
+    placed = laid_out(PICTURED, FigureBlock(figure(33, 50), "H"), TextBlock("H", "paragraph")).placed(0)
     alone = laid_out(MINI, TextBlock("H")).placed(0)
     assert ((placed.boxes[:, 1] - alone.boxes[0, 1]) % 14).tolist() == [0, 0]
 
 
 def test_inverted_pages_invert_text_and_rules_but_no_picture() -> None:
-    night = MINI.model_copy(update={"inverted": True})
+    night = PICTURED.model_copy(update={"inverted": True})
     picture = figure(28, 28)
     (page,) = pixels_of(laid_out(night, TextBlock("x"), FigureBlock(picture)))
     assert np.array_equal(page[42:70, 14:42], picture)

@@ -41,9 +41,9 @@ print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels))
 def installed(tmp_path: Path) -> Path:
     """A copy of what the renderer needs in a folder that takes no cache, not even from root."""
     target = tmp_path / "site" / "glyph_core"
-    for name in ("documents", "rendering"):
+    for name in ("config", "documents", "rendering"):
         shutil.copytree(PACKAGE / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__", "config", "errors", "types"):
+    for name in ("__init__", "errors", "types"):
         shutil.copy(PACKAGE / f"{name}.py", target)
     (target / "rendering" / "__pycache__").touch()  # a file where the folder would be
     return target

@@ -82,6 +82,19 @@ def test_a_narrow_table_is_the_text_that_somebody_would_have_typed() -> None:
     assert np.array_equal(pixels_of(laid_out(MINI, table_of(GOODS)))[0], pixels_of(laid_out(MINI, TextBlock(typed)))[0])
 
 
+def test_cells_of_several_lines_stand_beside_one_another_line_by_line() -> None:
+    typed = "Name  | Ruth\nClaim | SF-1\n      | late\nTotal | 9   "
+    table = table_of([["Name\nClaim", "Ruth\nSF-1\nlate"], ["Total", "9"]], 0)
+    assert np.array_equal(pixels_of(laid_out(MINI, table))[0], pixels_of(laid_out(MINI, TextBlock(typed)))[0])
+
+
+def test_a_wide_one_without_headers_keeps_a_row_s_cells_together_and_shows_each_once() -> None:
+    long = "a remark of so many words that it fills the whole line by itself and more"
+    table = table_of([[Cell("Seen", 3, 1), long], ["Total", "9"], [Cell("Claim\nPolicy", 1, 2)]], 0)
+    typed = f"Seen | {long}\nTotal | 9\nClaim\nPolicy"
+    assert np.array_equal(pixels_of(laid_out(MINI, table))[0], pixels_of(laid_out(MINI, TextBlock(typed)))[0])
+
+
 def test_a_wide_one_is_records() -> None:
     long = "a description of so many words that it fills the whole line by itself and more"
     rows = [["Item", "Price", "Remarks"], ["Tea", "4", long], ["", "12", long]]

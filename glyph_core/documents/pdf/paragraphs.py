@@ -11,7 +11,7 @@ import numpy as np
 
 from glyph_core.documents.blocks import Box
 from glyph_core.documents.pdf.lines import union
-from glyph_core.documents.pdf.rows import Row, joined
+from glyph_core.documents.pdf.rows import Row, is_full, joined
 
 _NEW_BLOCK_EM = 0.5  # more space between two rows than usual by so much begins a block
 _OTHER_SIZE = 1.12  # rows whose sizes differ by this factor are of different blocks
@@ -49,7 +49,7 @@ def paragraphs_of(rows: Sequence[Row], words: frozenset[str]) -> list[Paragraph]
             made.append(_paragraph(row))
         else:
             last = made[-1]
-            is_prose = _is_full(before, row, right) and not before.is_gapped and not row.is_gapped
+            is_prose = is_full(before, row, right) and not before.is_gapped and not row.is_gapped
             last.text = joined(last.text, row.text, words) if is_prose else f"{last.text}\n{row.text}"
             last.box = union([last.box, row.box])
             last.num_rows += 1
@@ -69,15 +69,6 @@ def _begins(before: Row, row: Row, following: Sequence[Row], usual: float) -> bo
     indent = row.box[0] - before.box[0]
     hangs = bool(following) and abs(following[0].box[0] - row.box[0]) < _INDENT_EM * row.size
     return indent > _INDENT_EM * row.size and not hangs and not _BULLET.match(before.text) and not row.is_gapped
-
-
-def _is_full(before: Row, row: Row, right: float) -> bool:
-    """Whether ``before`` had no room left for the first word of ``row``, so that the text just went on."""
-    word = row.text.split(maxsplit=1)[0]
-    if len(word) > 0.7 * len(row.text):  # a script without spaces, or a last short word
-        word = word[: max(1, len(word) // 8)]
-    width = (row.box[2] - row.box[0]) * (len(word) + 1) / max(1, len(row.text))
-    return before.box[2] + width > right - 0.5 * row.size
 
 
 def _paragraph(row: Row) -> Paragraph:

@@ -68,11 +68,22 @@ def _row(lines: list[Line]) -> Row:
     return Row(text.strip(), union([line.box for line in lines]), longest.size, longest.is_bold, is_gapped)
 
 
-def text_of(lines: Sequence[Line]) -> str:
-    """The text of a cell: its rows joined as running text."""
-    text = ""
-    for row in rows_of(lines):
-        text = joined(text, row.text, frozenset()) if text else row.text
+def is_full(before: Row, row: Row, right: float) -> bool:
+    """Whether ``before`` had no room left before ``right`` for the first word of ``row``: the text just went on."""
+    word = row.text.split(maxsplit=1)[0]
+    if len(word) > 0.7 * len(row.text):  # a script without spaces, or a last short word
+        word = word[: max(1, len(word) // 8)]
+    width = (row.box[2] - row.box[0]) * (len(word) + 1) / max(1, len(row.text))
+    return before.box[2] + width > right - 0.5 * row.size
+
+
+def text_of(lines: Sequence[Line], right: float) -> str:
+    """The text of a cell whose right side is at ``right``: a row that was full goes on in the next."""
+    rows = rows_of(lines)
+    text = rows[0].text if rows else ""
+    for before, row in pairwise(rows):
+        goes_on = is_full(before, row, right) and not before.is_gapped and not row.is_gapped
+        text = joined(text, row.text, frozenset()) if goes_on else f"{text}\n{row.text}"
     return text
 
 

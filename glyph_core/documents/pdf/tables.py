@@ -125,7 +125,7 @@ def _table(across: list[Rule], down: list[Rule], lines: Sequence[Line], page: in
     place = SourcePlace(page, box)
     if num_columns == 1:
         return _boxed_code(inside, place) if all(line.is_mono for line in inside) else None
-    rows = tuple(row for index in range(num_rows) for row in _rows(index, num_columns, cells, held))
+    rows = tuple(row for index in range(num_rows) for row in _rows(index, xs, cells, held))
     if sum(any(cell.text for cell in row) for row in rows) < 2 and sum(bool(found) for found in held.values()) < 3:
         return None
     return PdfTable(TableBlock(rows, _num_header_rows(held, num_rows), place), box, tuple(inside))
@@ -144,12 +144,14 @@ def _boxed_code(lines: list[Line], place: SourcePlace) -> PdfTable:
 
 def _rows(
     row: int,
-    num_columns: int,
+    xs: list[float],
     cells: dict[tuple[int, int], tuple[int, int]],
     held: dict[tuple[int, int], list[Line]],
 ) -> list[tuple[Cell, ...]]:
     """The row ``row`` of the grid; as several where its lines of text are rows that no rule divides."""
+    num_columns = len(xs) - 1
     columns = [column for column in range(num_columns) if (row, column) in cells]
+    right = {column: xs[column + cells[row, column][1]] for column in columns}
     is_whole_width = sum(cells[row, column][1] for column in columns) == num_columns
     if is_whole_width and all(cells[row, column][0] == 1 for column in columns):
         lines = [(column, line) for column in columns for line in held[row, column]]
@@ -158,12 +160,16 @@ def _rows(
         if len(printed) >= _MIN_UNRULED_ROWS and num_shared >= _MIN_SHARED * len(printed):
             return [
                 tuple(
-                    Cell(text_of([line for other, line in found if other == column]), 1, cells[row, column][1])
+                    Cell(
+                        text_of([line for other, line in found if other == column], right[column]),
+                        1,
+                        cells[row, column][1],
+                    )
                     for column in columns
                 )
                 for found in printed
             ]
-    return [tuple(Cell(text_of(held[row, column]), *cells[row, column]) for column in columns)]
+    return [tuple(Cell(text_of(held[row, column], right[column]), *cells[row, column]) for column in columns)]
 
 
 def _printed_rows(lines: list[tuple[int, Line]]) -> list[list[tuple[int, Line]]]:
