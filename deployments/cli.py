@@ -113,7 +113,9 @@ def _not_a_file(context: typer.Context, question: str) -> str:
 
 @app.command()
 def ask(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS, default_factory=list)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS, default_factory=list, show_default=False)
+    ],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out", callback=_not_a_file)],
     url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
     model: Annotated[

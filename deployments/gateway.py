@@ -101,7 +101,7 @@ class Gateway:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 await call_stage(self._decoder.check_health.remote, "decoder")
         except (TimeoutError, StageError) as error:
-            raise NotReadyError(f"the decoder does not respond: {error}") from error
+            raise NotReadyError(f"the decoder does not respond: {str(error) or 'no answer in time'}") from error
 
     def check_model(self, model: str) -> None:
         """Raises ModelNotFoundError for a model that is not served here."""
@@ -192,7 +192,8 @@ class Gateway:
                 stats = await call_stage(self._decoder.chain_stats.remote, "decoder")
                 replicas = await asyncio.to_thread(self._serve_side.replicas)
         except (TimeoutError, StageError) as error:
-            raise NotReadyError(f"the decoder or Ray Serve does not respond: {error or 'no answer in time'}") from error
+            why = f"the decoder or Ray Serve does not respond: {str(error) or 'no answer in time'}"
+            raise NotReadyError(self._not_ready or why) from error
         reports = (self.gateway_report(), *self.reports)
         return status_json(self.model, self._not_ready, self.entrance, self.recent, reports, replicas, *stats)
 

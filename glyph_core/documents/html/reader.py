@@ -36,7 +36,7 @@ def document_of(
         raise EmptyDocumentError(f"document {source.name!r} shows no text and no picture of its own")
     lost = tuple(
         f"{count} {kind}{'s' if count > 1 else ''} of {source.name!r} that it does not carry in itself, or not in a "
-        "form that can be read, are left out"
+        f"form that can be read, {'are' if count > 1 else 'is'} left out"
         for kind, count in builder.lost.items()
         if count
     )
