@@ -66,7 +66,7 @@ class TextChannel:
         if found:
             self._text, self.stopped = self._text[: min(found)], True
             return self.close()
-        return self._show(len(self._text[: len(self._text) - self._hold].rstrip()))
+        return self._show(len(self._text[: max(0, len(self._text) - self._hold)].rstrip()))
 
     def close(self) -> str:
         """What is left to show when nothing follows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glyph_core.answering.channel import IncrementalDecoder, TextChannel
@@ -36,6 +36,7 @@ def test_an_unfinished_character_comes_out_as_a_replacement() -> None:
     st.lists(st.text(alphabet="ab \n.", max_size=5), max_size=12),
     st.lists(st.text(alphabet="ab .", min_size=1, max_size=4), max_size=3),
 )
+@example(["ab", "aa"], ["abaa"])  # the first piece is shorter than what is held back
 def test_shown_pieces_join_to_the_text_before_the_first_stop(pieces: list[str], stop: list[str]) -> None:
     channel, shown = TextChannel(stop), ""
     for piece in pieces:
