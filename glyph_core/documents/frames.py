@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from glyph_core.documents.attempts import attempt_each
 from glyph_core.documents.image import DECODE_ERRORS, on_paper
 from glyph_core.errors import InvalidDocumentError
 from glyph_core.types import DocumentSource, PageError
@@ -28,20 +29,17 @@ def read_frames(
 ) -> Iterator[np.ndarray | PageError]:
     """Each of ``frames`` as (height, width) uint8 where it is gray and (height, width, 3) otherwise."""
     picture = _opened(source)
-    for index in frames:
-        try:
-            picture.seek(index)
-            if picture.width * picture.height > max_pixels:
-                size = f"{picture.width}×{picture.height} px"
-                yield PageError(source.name, index, f"it has {size}, more than the {max_pixels} that a page may have")
-                continue
-            frame = on_paper(picture)
-            scale = (frame.width * frame.height * num_frames / _MAX_PIXELS) ** 0.5
-            yield np.asarray(frame if scale <= 1 else frame.reduce(int(np.ceil(scale))))
-        except DECODE_ERRORS as error:
-            yield PageError(source.name, index, str(error) or type(error).__name__)
-        except MemoryError:
-            yield PageError(source.name, index, "it needs more memory than a page may")
+
+    def read(index: int) -> np.ndarray | PageError:
+        picture.seek(index)
+        if picture.width * picture.height > max_pixels:
+            size = f"{picture.width}×{picture.height} px"
+            return PageError(source.name, index, f"it has {size}, more than the {max_pixels} that a page may have")
+        frame = on_paper(picture)
+        scale = (frame.width * frame.height * num_frames / _MAX_PIXELS) ** 0.5
+        return np.asarray(frame if scale <= 1 else frame.reduce(int(np.ceil(scale))))
+
+    return attempt_each(source, frames, read, DECODE_ERRORS)
 
 
 def _opened(source: DocumentSource) -> Image.Image:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pymupdf
 
+from glyph_core.documents.attempts import reason_of
 from glyph_core.errors import EmptyDocumentError, InvalidDocumentError, UnsupportedDocumentError
 from glyph_core.types import DocumentSource
 
@@ -53,11 +54,6 @@ def opened(source: DocumentSource) -> pymupdf.Document:
         _open.popitem(last=False)[1].close()
         pymupdf.TOOLS.store_shrink(100)
     return document
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def num_pages(source: DocumentSource) -> Iterator[int]:

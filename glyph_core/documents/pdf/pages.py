@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import pymupdf
 
+from glyph_core.documents.attempts import attempt_each
 from glyph_core.documents.blocks import Block, Box, FigureBlock, NativePage, SourcePlace, TextBlock, Word
 from glyph_core.documents.pdf.columns import gutters_of, in_columns
 from glyph_core.documents.pdf.lines import Line, holds, lines_of, vectors_of
-from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened, reason_of
+from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened
 from glyph_core.documents.pdf.paragraphs import Paragraph, paragraphs_of
 from glyph_core.documents.pdf.pixels import pixels_of
 from glyph_core.documents.pdf.rows import rows_of, words_in
@@ -35,7 +36,6 @@ class ReadPage:
     page: int
     parts: list[Paragraph | Block]
     sizes: Counter[float] = field(default_factory=Counter)  # of its characters, in half points
-    is_unchecked: bool = False  # set by the caller: see :func:`glyph_core.documents.pdf.reader.read_pdf`
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,7 @@ class _Figure:
 def read_pages(source: DocumentSource, pages: Sequence[int], mode: Mode) -> Iterator[ReadPage | PageError]:
     """Each of ``pages`` as blocks, or why it has none."""
     document = opened(source)
-    for index in pages:
-        try:
-            yield _read(document.load_page(index), mode)
-        except MUPDF_ERRORS as error:
-            yield PageError(source.name, index, reason_of(error))
-        except MemoryError:
-            yield PageError(source.name, index, "it needs more memory than a page may")
+    return attempt_each(source, pages, lambda index: _read(document.load_page(index), mode), MUPDF_ERRORS)
 
 
 def _read(page: pymupdf.Page, mode: Mode) -> ReadPage:

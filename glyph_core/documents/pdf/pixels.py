@@ -8,7 +8,8 @@ import numpy as np
 import pymupdf
 from pymupdf import mupdf
 
-from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened, reason_of
+from glyph_core.documents.attempts import attempt_each
+from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened
 from glyph_core.types import DocumentSource, PageError
 
 _SAMPLED_ROWS = 16
@@ -20,19 +21,16 @@ def draw_pages(
 ) -> Iterator[np.ndarray | PageError]:
     """Each of ``pages`` as :func:`pixels_of` has it, or why it could not be drawn."""
     document = opened(source)
-    for index in pages:
-        try:
-            page = document.load_page(index)
-            num_pixels = page.rect.width * page.rect.height * (dpi / 72) ** 2
-            if num_pixels > max_pixels:
-                reason = f"at {dpi:g} dpi it has {num_pixels:.0f} px, more than the {max_pixels} that a page may have"
-                yield PageError(source.name, index, reason)
-            else:
-                yield pixels_of(page, dpi)
-        except MUPDF_ERRORS as error:
-            yield PageError(source.name, index, reason_of(error))
-        except MemoryError:
-            yield PageError(source.name, index, "it needs more memory than a page may")
+
+    def draw(index: int) -> np.ndarray | PageError:
+        page = document.load_page(index)
+        num_pixels = page.rect.width * page.rect.height * (dpi / 72) ** 2
+        if num_pixels > max_pixels:
+            reason = f"at {dpi:g} dpi it has {num_pixels:.0f} px, more than the {max_pixels} that a page may have"
+            return PageError(source.name, index, reason)
+        return pixels_of(page, dpi)
+
+    return attempt_each(source, pages, draw, MUPDF_ERRORS)
 
 
 def pixels_of(page: pymupdf.Page, dpi: float, clip: pymupdf.Rect | None = None) -> np.ndarray:
