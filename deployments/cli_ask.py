@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
-from deployments.client import endpoint_client, error_of, raise_for_error, root_of
+from deployments.client import endpoint_client, error_of, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, SamplingConfig
 from glyph_core.documents.source import read_source
@@ -125,7 +125,7 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
                 raise_for_error(response)
                 yield from _events(response.iter_lines())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise StageError(f"no answer from {base_url}: {error}; is `glyph serve` running there?") from error
+        raise unreachable(base_url, error) from error
 
 
 def request_json(question: Question, model: str) -> Json:

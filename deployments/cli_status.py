@@ -7,10 +7,9 @@ from typing import Any
 
 import httpx
 
-from deployments.client import endpoint_client, raise_for_error, root_of
+from deployments.client import endpoint_client, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json
 from deployments.status import STAGES
-from glyph_core.errors import StageError
 
 BAR_CHARS = 24
 STATUS_TIMEOUT_S = 30.0
@@ -25,7 +24,7 @@ def fetch_status(url: str) -> Json:
             raise_for_error(response)
             picture: Json = response.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise StageError(f"no answer from {root_of(url)}: {error}; is `glyph serve` running there?") from error
+        raise unreachable(root_of(url), error) from error
     return picture
 
 

@@ -27,6 +27,11 @@ def endpoint_client(base_url: str) -> httpx.Client:
     return httpx.Client(base_url=base_url, timeout=timeout, trust_env=through_proxy, headers=headers)
 
 
+def unreachable(url: str, error: Exception) -> StageError:
+    """What to raise where the endpoint at ``url`` did not answer."""
+    return StageError(f"no answer from {url}: {error}; is `glyph serve` running there?")
+
+
 def raise_for_error(response: httpx.Response) -> None:
     """Raises the endpoint's own error, and StageError where it is none of ours."""
     if response.is_success:

@@ -23,12 +23,17 @@ _PATIENCE_S = 11.0  # that pages which are missing in the end may take together;
 def count_pages(function: str, source: DocumentSource, limits: LimitConfig) -> int:
     """What the worker's ``function(source)`` says; raises DocumentTooLargeError where that is more than is allowed."""
     (num_pages,) = isolation.stream(function, source, limits=limits)
+    check_num_pages(source.name, num_pages, limits)
+    return int(num_pages)
+
+
+def check_num_pages(name: str, num_pages: int, limits: LimitConfig) -> None:
+    """Raises DocumentTooLargeError for more pages, of the source or as laid out, than a request may have."""
     if num_pages > limits.max_pages:
         raise DocumentTooLargeError(
-            f"document {source.name!r} has {num_pages} pages, more than the {limits.max_pages} that this service "
-            "takes; split it"
+            f"document {name!r} has {num_pages} pages, more than the {limits.max_pages} that this service takes; "
+            "split it"
         )
-    return int(num_pages)
 
 
 def each_page(

@@ -11,10 +11,11 @@ import numpy as np
 
 from glyph_core.config import LimitConfig, RenderConfig
 from glyph_core.documents.blocks import Document
+from glyph_core.documents.paged import check_num_pages
 from glyph_core.documents.parse import parse
 from glyph_core.documents.rasterise import rasterise
 from glyph_core.documents.scripts import ScriptCounts, count_scripts
-from glyph_core.errors import DocumentTooLargeError, EmptyDocumentError, InvalidRequestError
+from glyph_core.errors import EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
 from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import PlacedGlyphs, Span
@@ -124,9 +125,5 @@ class PageRenderer:
         num_pages = len(pages.sizes)
         if not num_pages:
             raise EmptyDocumentError(f"document {document.name!r} holds no visible character")
-        if num_pages > self.limits.max_pages:
-            raise DocumentTooLargeError(
-                f"document {document.name!r} has {num_pages} pages, more than the {self.limits.max_pages} that this "
-                "service takes; split it"
-            )
+        check_num_pages(document.name, num_pages, self.limits)
         return pages
