@@ -30,7 +30,7 @@ class LookRange(Config):
 
 def is_decorated(config: RenderConfig) -> bool:
     """Whether pages may hold more than plain text: see ``ReadingRange.decorated``."""
-    more_than_text = config.tables != "text" or config.formulas != "text"
+    more_than_text = (config.tables, config.formulas, config.figures) != ("text", "text", "text")
     return more_than_text or config.styled or config.highlight or config.newline_marks
 
 
@@ -39,7 +39,9 @@ class ReadingRange(Config):
 
     looks: tuple[LookRange, ...] = Field(min_length=1)
     inverted: bool = Field(False, description="white on black too")
-    decorated: bool = Field(False, description="bold and slanted words, ruled tables, typeset formulas, colours")
+    decorated: bool = Field(
+        False, description="bold and slanted words, ruled tables, typeset formulas, figures, colours"
+    )
     pictures: bool = Field(False, description="pages that come as pictures, rather than set by us")
     max_pages: int | None = Field(None, ge=1, description="pages of a request, windows included")
     scripts: tuple[str, ...] = Field((), description="as documents.scripts names them; none: any")

@@ -66,6 +66,7 @@ def test_nothing_declared_nothing_said() -> None:
         {"styled": True},
         {"tables": "ruled"},
         {"formulas": "set"},
+        {"figures": "set"},
         {"highlight": True},
         {"newline_marks": True},
     ],
