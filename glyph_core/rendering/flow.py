@@ -18,7 +18,7 @@ from glyph_core.rendering.highlight import colours_of
 from glyph_core.rendering.styles import Style
 from glyph_core.rendering.tables import TableSetter
 from glyph_core.rendering.text import FlowBlock, TextPages
-from glyph_core.rendering.typeset import SetLines, Typesetter
+from glyph_core.rendering.typeset import Typesetter
 
 _TIGHT = ("item", "note")  # blocks that follow one another without a gap
 _MIN_COLUMN_EMS = 8  # however deep a list is nested, its text keeps so much of the column
@@ -119,7 +119,7 @@ class Flow:
         else:
             self._num_left_out += 1
         if caption is not None:
-            self._filler.add_lines(SetLines(caption.bounds, caption.right, caption.shifts))
+            self._filler.add_lines(caption)
 
     def _add_picture(self, pixels: np.ndarray, num_lines: int, start: int, stop: int) -> None:
         """Takes whole lines, so that text after it stands where text before it would have; ``num_lines`` follow it."""

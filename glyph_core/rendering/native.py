@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class NativePages:
     draw_notice: DrawNotice = field(repr=False)
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         return tuple(paper_size(*self._picture_px(block), self.config) for block in self.blocks)
 

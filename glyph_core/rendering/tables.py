@@ -145,4 +145,4 @@ def _in_one_line(text: str) -> str:
 
 def _without_tabs(text: str) -> str:
     """``text`` with every white space character but line ends as a space: offsets stay."""
-    return "".join(" " if character.isspace() and character != "\n" else character for character in text)
+    return "\n".join(map(_in_one_line, text.split("\n")))
