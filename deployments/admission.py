@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, invalid_request
 from glyph_core.answering.request import check_messages
 from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig, preset
-from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError
+from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import DocumentSource, Message
 
@@ -77,11 +77,14 @@ class Admission:
         return SamplingConfig(max_tokens=max_tokens, stop=tuple(request.stop), **given)
 
     def _render(self, request: ChatRequest) -> RenderConfig:
-        base = preset(request.glyph.preset) if request.glyph.preset else self.render
         try:
+            base = preset(request.glyph.preset) if request.glyph.preset else self.render
             return RenderConfig.model_validate({**base.model_dump(), **request.glyph.render})
         except ValidationError as error:
             raise invalid_request(error, "glyph.render") from error
+        except RenderConfigError as error:  # which names the field of the configuration, not the request's
+            within = "glyph" if error.param == "preset" else "glyph.render"
+            raise RenderConfigError(error.message, param=f"{within}.{error.param}") from error
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ KEY_VARIABLE = "GLYPH_API_KEY"  # no option: that would show the key to every us
 
 
 def root_of(url: str) -> str:
-    """An endpoint's root, where it was given with or without /v1."""
-    return url.rstrip("/").removesuffix("/v1")
+    """An endpoint's root, where it was given with or without /v1, and with or without http://."""
+    return (url if "://" in url else f"http://{url}").rstrip("/").removesuffix("/v1")
 
 
 def endpoint_client(base_url: str) -> httpx.Client:

@@ -186,12 +186,22 @@ def test_something_else_at_that_address_is_told(endpoint: FakeEndpoint, document
     assert "no Glyph Serve endpoint" in result.stderr
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nowhere", "http://[broken"], ids=["closed", "no-url", "broken"])
-def test_nobody_at_that_address_is_told(endpoint: FakeEndpoint, document: Path, url: str) -> None:
+def test_the_url_may_leave_out_its_scheme(endpoint: FakeEndpoint, document: Path) -> None:
+    endpoint.url = endpoint.url.removeprefix("http://")
+    assert ask(endpoint, document).stdout == "State of Vermont\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [("http://127.0.0.1:9", "http://127.0.0.1:9/v1"), ("127.0.0.1:9", "http://127.0.0.1:9/v1"),
+     ("ftp://127.0.0.1", "ftp://127.0.0.1/v1"), ("http://[broken", "http://[broken/v1")],
+    ids=["closed", "no-scheme", "wrong-scheme", "broken"],
+)  # fmt: skip
+def test_nobody_at_that_address_is_told(endpoint: FakeEndpoint, document: Path, url: str, named: str) -> None:
     endpoint.url = url
     result = ask(endpoint, document)
     assert result.exit_code == 1
-    assert f"no answer from {url}/v1" in result.stderr
+    assert f"no answer from {named}" in result.stderr
 
 
 def test_a_proxy_is_not_asked_for_our_own_machine(

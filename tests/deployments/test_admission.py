@@ -130,7 +130,7 @@ def test_render_options() -> None:
 
 @pytest.mark.parametrize(
     ("options", "param"),
-    [({"preset": "large"}, "preset"), ({"render": {"font_size_px": 3}}, "font_size_px"),
+    [({"preset": "large"}, "glyph.preset"), ({"render": {"font_size_px": 3}}, "glyph.render.font_size_px"),
      ({"render": {"colour": "red"}}, "glyph.render.colour"),
      ({"render": {"tab_columns": 0}}, "glyph.render.tab_columns")],
 )  # fmt: skip
