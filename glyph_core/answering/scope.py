@@ -82,6 +82,8 @@ def _pictures(reads: ReadingRange, name: str, plans: Sequence[DocumentPlan]) -> 
 
 def _num_pages(reads: ReadingRange, name: str, plans: Sequence[DocumentPlan]) -> Finding | None:
     num_pages = _num_pages_of(plans)
+    if not num_pages:
+        return f"there is no document in the request, and {name} was measured on questions about documents only", 0.0
     if reads.max_pages is None or num_pages <= reads.max_pages:
         return None
     warning = f"{num_pages} pages are more than the {reads.max_pages} that {name} was measured on"

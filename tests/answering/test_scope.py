@@ -51,6 +51,12 @@ def test_inside_nothing_is_said(config: RenderConfig) -> None:
     assert scope("Signed by Zoë Müller → 12 €, «naïve»", config) == Scope()
 
 
+def test_a_question_about_nothing_is_told() -> None:
+    found = scope_of(CHECKPOINT, MINI, [], QUESTION)
+    assert (found.readable_share, len(found.warnings)) == (0.0, 1)
+    assert "no document" in found.warnings[0]
+
+
 def test_nothing_declared_nothing_said() -> None:
     undeclared = replace(CHECKPOINT, reads=None)
     assert scope_of(undeclared, PRESETS["glyph-en"], [plan_of("三国" * 9000)], QUESTION) == Scope()
