@@ -52,7 +52,7 @@ def test_inside_nothing_is_said(config: RenderConfig) -> None:
 
 
 def test_a_question_about_nothing_is_told() -> None:
-    found = scope_of(CHECKPOINT, MINI, [], QUESTION)
+    found = scope_of(CHECKPOINT, PRESETS["glyph-en"], [], QUESTION)  # a look without pages is none
     assert (found.readable_share, len(found.warnings)) == (0.0, 1)
     assert "no document" in found.warnings[0]
 
@@ -116,7 +116,3 @@ def test_pictures_are_told_and_their_look_is_not() -> None:
     assert len(outside.warnings) == 1
     assert "1 of 1 pages are pictures" in outside.warnings[0]
     assert outside.readable_share == 0
-
-
-def test_without_documents_only_the_question_counts() -> None:
-    assert scope_of(CHECKPOINT, PRESETS["glyph-en"], [], QUESTION) == Scope()
