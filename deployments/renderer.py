@@ -17,6 +17,7 @@ from deployments.sources import SourceCache
 from glyph_core.config import LimitConfig, RenderConfig, preset
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, TokenCounter
+from glyph_core.rendering.page_text import PageText
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentPlan, DocumentSource, Page
 
@@ -30,6 +31,7 @@ class DocumentRenderer(Protocol):
 
     def plan(self, source: DocumentSource) -> DocumentPlan: ...
     def text(self, source: DocumentSource) -> str: ...
+    def page_text(self, source: DocumentSource, page_index: int) -> PageText: ...
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]: ...
 
 
@@ -82,6 +84,15 @@ class Renderer:
             if len(self._counts) > MAX_COUNTS:
                 del self._counts[next(iter(self._counts))]
         return count
+
+    @returns_refusals
+    async def page_texts(self, pages: RangeRequest) -> tuple[PageText, ...]:
+        """What stands on the pages, as text, and where."""
+        source = await self._sources.get(pages.document)
+        renderer = self._renderer_of(pages.render)
+        return await asyncio.to_thread(
+            lambda: tuple(renderer.page_text(source, index) for index in range(pages.start, pages.stop))
+        )
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:

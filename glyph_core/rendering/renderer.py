@@ -17,6 +17,7 @@ from glyph_core.documents.rasterise import rasterise
 from glyph_core.documents.scripts import ScriptCounts, count_scripts
 from glyph_core.errors import EmptyDocumentError, InvalidRequestError
 from glyph_core.rendering.atlas import GlyphAtlas
+from glyph_core.rendering.page_text import PageText, page_text
 from glyph_core.rendering.paper import FRESH, Paper
 from glyph_core.rendering.placed import PlacedGlyphs, Span
 from glyph_core.rendering.sections import Pages, lay_out_document
@@ -91,6 +92,11 @@ class PageRenderer:
         """Which characters of the text stand where on a page, line by line. Raises InvalidRequestError if there is no
         such page."""
         return self._pages_with(source, page_index).spans(page_index)
+
+    def page_text(self, source: DocumentSource, page_index: int) -> PageText:
+        """The part of the text that stands on a page, and where. Raises InvalidRequestError if there is no such
+        page."""
+        return page_text(self.text(source), page_index, self.spans(source, page_index))
 
     def _pages_with(self, source: DocumentSource, page_index: int) -> Pages:
         pages = self._layout(source).pages

@@ -26,6 +26,8 @@ from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, estimate_num_tokens
+from glyph_core.rendering.page_text import PageText, page_text
+from glyph_core.rendering.placed import Span
 from glyph_core.types import (
     AnswerEvent,
     DocumentPlan,
@@ -161,6 +163,9 @@ class FakeRenderer:
 
     def text(self, source: DocumentSource) -> str:
         return "word " * 20 * pages_in(source)
+
+    def page_text(self, source: DocumentSource, page_index: int) -> PageText:
+        return page_text(self.text(source), page_index, [Span(0, 100, page_index, (0, 0, 112, 112))])
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
         time.sleep(self.page_s * (stop - start))
