@@ -129,8 +129,10 @@ async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[
 
 
 def _not_shown(answer: Answer, shown: dict[bool, str]) -> list[TextDelta]:
-    """What comes with the answer only: all of it, where it is one of several windows'."""
-    texts = ((True, answer.reasoning), (False, answer.text))
+    """What comes with the answer only: all of it, where it is one of several windows'. What was shown is never taken
+    back: a repaired text stands in the last chunk's ``glyph``."""
+    as_written = answer.text if answer.written is None else answer.written
+    texts = ((True, answer.reasoning), (False, as_written))
     rests = [TextDelta(text.removeprefix(shown[is_reasoning]), is_reasoning) for is_reasoning, text in texts]
     return [rest for rest in rests if rest.text]
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from deployments.protocol import StageReport
 from glyph_core.errors import GlyphError, NotReadyError
-from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
+from glyph_core.types import Answer, Citation, Grounding, Progress, TextDelta, Timings, Usage
 
 Json = dict[str, Any]
+FINDINGS = ("supported", "repaired", "unsupported")
 
 
 def usage_json(usage: Usage) -> Json:
@@ -43,8 +46,59 @@ def glyph_json(answer: Answer) -> Json:
         "compression_ratio": round(answer.usage.compression_ratio, 3),
         "confidence": answer.confidence,
         "confidence_is_calibrated": answer.confidence_is_calibrated,
+        "citations": [citation_json(citation) for citation in answer.citations],
+        "grounding": grounding_json(answer.grounding) if answer.grounding else None,
         "warnings": list(answer.warnings),
         "timings": timings_json(answer.timings),
+    } | ({"text": answer.text, "written": answer.written} if answer.written is not None else {})
+
+
+def citation_json(citation: Citation) -> Json:
+    """Page numbers count from 0, as everywhere in this API; boxes are [left, top, right, bottom] px of the page."""
+    regions = [
+        {
+            "page_index": region.page_index,
+            "source_page": region.source_page,
+            "box": list(region.box),
+            "page_size": list(region.page_size),
+        }
+        for region in citation.regions
+    ]
+    return {
+        "document": citation.document,
+        "filename": citation.name,
+        "page_index": citation.regions[0].page_index if regions else None,
+        "source_page": citation.regions[0].source_page if regions else None,
+        "regions": regions,
+        "text": citation.text,
+        "offset": citation.offset,
+        "length": citation.length,
+        "answer_start": citation.answer_start,
+        "answer_stop": citation.answer_stop,
+        "similarity": round(citation.similarity, 4),
+        "occurrences": citation.num_occurrences,
+    }
+
+
+def annotation_json(citation: Citation) -> Json:
+    """OpenAI's form of a citation, the only one that chat completions know; the whole of it is in ``glyph``."""
+    region = citation.regions[0] if citation.regions else None
+    page = "" if region is None else str(1 + (region.page_index if region.source_page is None else region.source_page))
+    return {
+        "type": "url_citation",
+        "url_citation": {
+            "start_index": citation.answer_start,
+            "end_index": citation.answer_stop,
+            "title": f"{citation.name}, page {page}" if page else citation.name,
+            "url": quote(citation.name) + (f"#page={page}" if page else ""),
+        },
+    }
+
+
+def grounding_json(grounding: Grounding) -> Json:
+    return {
+        name: [{**asdict(value), "source": list(value.source)} for value in getattr(grounding, name)]
+        for name in FINDINGS
     }
 
 
@@ -89,7 +143,8 @@ def _stage_json(report: StageReport) -> Json:
 
 
 def completion_json(request_id: str, model: str, answer: Answer) -> Json:
-    message: Json = {"role": "assistant", "content": answer.text, "refusal": None}
+    annotations = [annotation_json(citation) for citation in answer.citations]
+    message: Json = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": annotations}
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     return {
@@ -126,11 +181,14 @@ class Chunks:
         return {**self._head, "choices": [], "glyph": {"progress": progress_json(progress)}}
 
     def finish(self, answer: Answer) -> Json:
-        return {**self._choice({}, answer.finish_reason), "glyph": glyph_json(answer)}
+        """Annotations come here, and with them the whole text again, as ``glyph.text``, where it was repaired."""
+        annotations = [annotation_json(citation) for citation in answer.citations]
+        delta = {"annotations": annotations} if annotations else {}
+        return {**self._choice(delta, answer.finish_reason), "glyph": glyph_json(answer)}
 
     def usage(self, usage: Usage) -> Json:
         return {**self._head, "choices": [], "usage": usage_json(usage)}
 
-    def _choice(self, delta: Mapping[str, str], finish_reason: str | None = None) -> Json:
+    def _choice(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> Json:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish_reason}
         return {**self._head, "choices": [choice]}

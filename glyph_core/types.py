@@ -184,6 +184,57 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a rendered page."""
+
+    page_index: int
+    box: tuple[int, int, int, int]  # left, top, right, bottom px
+    page_size: tuple[int, int]  # width, height px of the whole page
+    source_page: int | None = None  # of the file, from 0, where it has pages of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage of a document that a part of the answer rests on."""
+
+    document: int  # index into the request's documents
+    name: str  # the document's
+    text: str  # of the source, white space as single blanks
+    offset: int  # characters [offset, offset + length) of the document's text
+    length: int
+    regions: tuple[Region, ...]  # where it stands, line by line
+    answer_start: int  # the part: characters [answer_start, answer_stop) of the answer's text
+    answer_stop: int
+    similarity: float = 1.0  # in [0, 1]; 1: but for white space, hyphens, case and marks they are the same
+    num_occurrences: int = 1  # of that text in the pages that the answer was read from; this is the likeliest
+
+
+GroundingMode = Literal["off", "flag", "repair"]
+ValueKind = Literal["number", "date", "name", "identifier"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedValue:
+    """A number, date, name or identifier of an answer, beside what the documents say."""
+
+    kind: ValueKind
+    text: str  # characters [start, stop) of the answer's text
+    start: int
+    stop: int
+    written: str  # as the model wrote it: another text only where it was repaired
+    source: tuple[str, ...] = ()  # what stands in the documents: the same, or what is one character off
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Which values of an answer stand in the documents."""
+
+    supported: tuple[GroundedValue, ...] = ()
+    repaired: tuple[GroundedValue, ...] = ()  # one character off exactly one text of the documents, which stands now
+    unsupported: tuple[GroundedValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the pipeline gives back."""
 
@@ -198,6 +249,9 @@ class Answer:
     confidence_is_calibrated: bool = False  # it is the probability that the answer is right
     token_logprobs: tuple[float, ...] = field(default=(), repr=False)  # of the answer's tokens and its end, no thinking
     warnings: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()  # in the order of the answer
+    grounding: Grounding | None = None  # None: switched off, or the documents have no text to compare with
+    written: str | None = None  # as the model wrote it and as it was streamed, where the grounding repaired ``text``
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,9 @@ def test_a_whole_completion() -> None:
         assert completion["id"] == decoder.requests[0].request_id
         assert completion["object"] == "chat.completion"
         assert completion["model"] == "glyph-mini"
-        message = {"role": "assistant", "content": "42 days", "refusal": None, "reasoning_content": "hm"}
+        message = {
+            "role": "assistant", "content": "42 days", "refusal": None, "annotations": [], "reasoning_content": "hm",
+        }  # fmt: skip
         assert completion["choices"] == [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
         assert completion["usage"] == {
             "prompt_tokens": 100, "completion_tokens": 3, "total_tokens": 103,
@@ -120,7 +122,8 @@ def test_a_whole_completion() -> None:
         }  # fmt: skip
         assert completion["glyph"] == {
             "pages": 2, "compression_ratio": 3.0, "confidence": 0.9,
-            "confidence_is_calibrated": False, "warnings": ["1 character has no glyph"],
+            "confidence_is_calibrated": False, "citations": [], "grounding": None,
+            "warnings": ["1 character has no glyph"],
             "timings": {"render_ms": 1.0, "encode_ms": 20.0, "prefill_ms": 30.0, "ttft_ms": 100.0, "tpot_ms": 5.0,
                         "e2e_ms": 200.0, "overlap": 0.51},
         }  # fmt: skip
