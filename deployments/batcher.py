@@ -2,13 +2,14 @@
 
 ``serve.batch`` cuts a batch and then waits for the device; what arrives meanwhile is left for the next. Here a batch
 is cut at the moment the device can take it: whatever has come by then goes along, and nothing waits for company.
+Where more has come than a batch holds, the requests take turns, so that no document keeps the others' pages waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -35,18 +36,20 @@ class PageBatcher(Generic[In, Out]):
 
     def __init__(self, encode: Callable[[Sequence[In]], Sequence[Out]], device: Executor, max_batch: int) -> None:
         self._encode, self._device, self._max_batch = encode, device, max_batch
-        self._waiting: deque[tuple[In, asyncio.Future[Out], float]] = deque()  # the last: since when
+        # By owner, the first of whom has the next turn; with each page, its result and since when it waits.
+        self._waiting: OrderedDict[str, deque[tuple[In, asyncio.Future[Out], float]]] = OrderedDict()
         self._worker: asyncio.Task[None] | None = None
         self.stats = BatchStats()
 
     @property
     def num_waiting(self) -> int:
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
-    def submit(self, page: In) -> asyncio.Future[Out]:
-        """The result to come. A cancelled one whose batch is not cut yet costs nothing."""
+    def submit(self, page: In, owner: str = "") -> asyncio.Future[Out]:
+        """The result to come. A cancelled one whose batch is not cut yet costs nothing. An owner's pages keep their
+        order."""
         result: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        self._waiting.append((page, result, time.perf_counter()))
+        self._waiting.setdefault(owner, deque()).append((page, result, time.perf_counter()))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
         return result
@@ -58,7 +61,10 @@ class PageBatcher(Generic[In, Out]):
     def _cut(self) -> list[tuple[In, asyncio.Future[Out]]]:
         batch: list[tuple[In, asyncio.Future[Out]]] = []
         while self._waiting and len(batch) < self._max_batch:
-            page, result, waiting_since = self._waiting.popleft()
+            owner, pages = self._waiting.popitem(last=False)
+            page, result, waiting_since = pages.popleft()
+            if pages:
+                self._waiting[owner] = pages  # again when everybody has had a turn
             if not result.cancelled():
                 batch.append((page, result))
                 metrics.ENCODE_WAIT_S.observe(time.perf_counter() - waiting_since)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import partial
 from itertools import groupby
 from typing import Protocol
 
@@ -41,6 +44,13 @@ class LoadedEncoder:
     report: StageReport
 
 
+class _How(Enum):
+    """Where a page's features come from."""
+
+    DRAWN = auto()  # drawn and encoded for this range
+    BORROWED = auto()  # kept from before, or under way for another range
+
+
 class Encoder:
     """Pulls ranges of pages from the renderers and gives their features on."""
 
@@ -54,6 +64,7 @@ class Encoder:
         self._renderer, self._credits = renderer, credit_config
         self._loaded = load()
         self._features: FeatureCache[EncodedPage] = FeatureCache(int(feature_cache_gb * 1e9))
+        self._promises: dict[str, asyncio.Future[EncodedPage]] = {}  # of pages under way, by digest
         self._num_ranges_open = self._num_pages_kept = 0
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
@@ -98,33 +109,69 @@ class Encoder:
         return self._loaded.report
 
     async def _pull(self, pages: RangeRequest, under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None]) -> None:
-        """Puts the pages' features under way, in order: those that are kept at once, the others when drawn."""
-        kept = [self._features.get(pages.page_digest(index)) for index in range(pages.start, pages.stop)]
-        for is_kept, run in groupby(enumerate(kept, pages.start), key=lambda page: page[1] is not None):
-            indices, features = zip(*run, strict=True)
-            if is_kept:
-                self._num_pages_kept += len(features)
-                metrics.PAGES_KEPT.inc(len(features))
-                for page in features:
-                    under_way.put_nowait(_done(page))
+        """Puts the pages' features under way, in order: what is kept at once, what another range has under way when it
+        comes, the others when they are drawn."""
+        for how, run in groupby(range(pages.start, pages.stop), key=lambda index: self._how(pages, index)):
+            indices = list(run)
+            part = replace(pages, start=indices[0], stop=indices[-1] + 1)
+            if how is _How.DRAWN:
+                drawn = self._draw(part)
+                async with aclosing(drawn):
+                    async for features in drawn:
+                        under_way.put_nowait(features)
             else:
-                await self._draw(replace(pages, start=indices[0], stop=indices[-1] + 1), under_way)
+                for page in part.cut(1):
+                    under_way.put_nowait(asyncio.ensure_future(self._borrow(page)))
 
-    async def _draw(self, pages: RangeRequest, under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None]) -> None:
+    def _how(self, pages: RangeRequest, index: int) -> _How:
+        digest = pages.page_digest(index)
+        return _How.BORROWED if digest in self._features or digest in self._promises else _How.DRAWN
+
+    async def _borrow(self, page: RangeRequest) -> EncodedPage:
+        """The features of one page that is kept or that another range has under way; drawn here after all where that
+        range was left."""
+        digest = page.page_digest(page.start)
+        while True:
+            features = self._features.get(digest)
+            if features is None and (promise := self._promises.get(digest)):
+                await asyncio.wait([promise])
+                features = None if promise.cancelled() else promise.result()
+            elif features is None:
+                break
+            if features is not None:
+                self._num_pages_kept += 1
+                metrics.PAGES_KEPT.inc()
+                return replace(features, render_s=0.0, encode_s=0.0)  # they cost this request neither
+        drawn = self._draw(page)
+        async with aclosing(drawn):
+            return await (await anext(drawn))
+
+    async def _draw(self, pages: RangeRequest) -> AsyncGenerator[asyncio.Future[EncodedPage]]:
+        """Draws the pages and submits them to the batcher; whoever wants one meanwhile waits for it."""
+        digests = deque(pages.page_digest(index) for index in range(pages.start, pages.stop))
+        self._promises |= {digest: asyncio.get_running_loop().create_future() for digest in digests}
         ranges = pages.cut(self._credits.pages_per_render_call)
         issue = self._renderer.render_range.options(stream=True).remote
         rendered = pull_ranges(ranges, issue, max_calls=self._credits.render_calls, stage="renderer")
-        async with aclosing(rendered):
-            async for page in rendered:
-                features = self._batcher.submit(page)
-                features.add_done_callback(self._keep)
-                under_way.put_nowait(features)
+        try:
+            async with aclosing(rendered):
+                async for page in rendered:
+                    features = self._batcher.submit(page, pages.owner)
+                    features.add_done_callback(partial(self._settle, digests.popleft()))
+                    yield features
+        finally:
+            for digest in digests:
+                self._promises.pop(digest).cancel()
 
-    def _keep(self, features: asyncio.Future[EncodedPage]) -> None:
-        # What could not be drawn may be drawn next time, and must be told again where it is not
-        if not features.cancelled() and features.exception() is None and features.result().error is None:
-            page = replace(features.result(), render_s=0.0, encode_s=0.0)  # next time it costs neither
-            self._features.put(page.plan.digest, page, page.values.nbytes)
+    def _settle(self, digest: str, features: asyncio.Future[EncodedPage]) -> None:
+        promise = self._promises.pop(digest)
+        if features.cancelled() or features.exception() is not None:
+            promise.cancel()  # whoever waits tries it for himself
+            return
+        promise.set_result(features.result())
+        page = features.result()
+        if page.error is None:  # what could not be drawn may be drawn next time
+            self._features.put(digest, page, page.values.nbytes)
 
     def _encode(self, pages: Sequence[RenderedPage]) -> list[EncodedPage]:
         started_at = time.perf_counter()
@@ -138,12 +185,6 @@ class Encoder:
             pack(page, render_s=rendered.render_s, encode_s=encode_s)
             for page, rendered in zip(features, pages, strict=True)
         ]
-
-
-def _done(page: EncodedPage) -> asyncio.Future[EncodedPage]:
-    future: asyncio.Future[EncodedPage] = asyncio.get_running_loop().create_future()
-    future.set_result(page)
-    return future
 
 
 def load_encoder(config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig) -> LoadedEncoder:

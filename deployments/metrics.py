@@ -91,7 +91,9 @@ PLAN_S = Histogram("glyph_plan_s", "parsing a document and laying out its pages"
 
 # Encoder
 PAGES_ENCODED = Counter("glyph_pages_encoded", "pages that went through the vision tower")
-PAGES_KEPT = Counter("glyph_pages_kept", "pages whose features were kept from before: neither drawn nor encoded")
+PAGES_KEPT = Counter(
+    "glyph_pages_kept", "pages kept from before or made for another request: neither drawn nor encoded"
+)
 ENCODE_BATCH_PAGES = Histogram("glyph_encode_batch_pages", "pages in one forward of the vision tower", boundaries=BATCH)
 ENCODE_BATCH_S = Histogram("glyph_encode_batch_s", "one forward of the vision tower", boundaries=LONG_S)
 ENCODE_WAIT_S = Histogram("glyph_encode_wait_s", "a drawn page's wait for the vision tower", boundaries=LONG_S)

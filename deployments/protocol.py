@@ -51,6 +51,7 @@ class RangeRequest:
     render: RenderConfig
     start: int
     stop: int
+    owner: str = ""  # id of the request that it is for: those of different requests take turns
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -105,7 +106,7 @@ class EncoderStats:
     num_pages_waiting: int  # drawn, and not in a batch yet
     num_batches: int = 0  # this and the next two: since the replica started
     num_pages: int = 0
-    num_pages_kept: int = 0  # found among the features that were kept: neither drawn nor encoded
+    num_pages_kept: int = 0  # kept from before or made for another request: neither drawn nor encoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ class RequestDriver:
             asked_until = pages.first_number + pages.stop - pages.start
             numbers.extend(range(pages.first_number, asked_until))
             document = self._request.documents[pages.document]
-            yield RangeRequest(document, self._request.render, pages.start, pages.stop)
+            yield RangeRequest(document, self._request.render, pages.start, pages.stop, self._request.request_id)
 
     def _take(self, sequence: RunningSequence, number: int, page: EncodedPage) -> None:
         self._inquiry.stages.render_s += page.render_s

@@ -154,6 +154,7 @@ class FakeRenderer:
     width_px: int = 112
     height_px: int = 112
     num_pages: int = 0
+    drawn_s: float = 0.0
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
         if not source.content:
@@ -168,7 +169,9 @@ class FakeRenderer:
         return page_text(self.text(source), page_index, [Span(0, 100, page_index, (0, 0, 112, 112))])
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
+        started_at = time.perf_counter()
         time.sleep(self.page_s * (stop - start))
+        self.drawn_s += time.perf_counter() - started_at
         self.num_pages += stop - start
         return [
             Page(self._page_plan(source, index), np.full((self.height_px, self.width_px), index % 256, np.uint8))

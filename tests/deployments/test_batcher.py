@@ -47,6 +47,19 @@ def test_a_batch_takes_what_has_come_by_the_time_the_device_is_free(thread: Thre
     asyncio.run(run())
 
 
+def test_requests_take_turns_and_keep_their_own_order(thread: ThreadPoolExecutor) -> None:
+    async def run() -> list[list[int]]:
+        device = FakeDevice()
+        batcher = PageBatcher(device.encode, thread, max_batch=4)
+        giant = [batcher.submit(page, "giant") for page in range(100, 110)]
+        small = [batcher.submit(page, owner) for owner, page in (("a", 1), ("b", 2), ("a", 3))]
+        assert batcher.num_waiting == 13
+        await asyncio.gather(*giant, *small)
+        return device.batches
+
+    assert asyncio.run(run()) == [[100, 1, 2, 101], [3, 102, 103, 104], [105, 106, 107, 108], [109]]
+
+
 def test_an_error_is_its_own_pages_only(thread: ThreadPoolExecutor) -> None:
     async def run() -> list[int | BaseException]:
         batcher = PageBatcher(FakeDevice().encode, thread, max_batch=4)

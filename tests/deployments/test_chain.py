@@ -119,6 +119,48 @@ def test_pages_that_were_seen_are_neither_drawn_nor_encoded_again() -> None:
     run(test())
 
 
+def test_a_page_that_two_questions_want_at_once_is_drawn_and_encoded_once() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, page_s=0.002)
+        both = [request_about(30), request_about(30)]
+        answers = [events[-1] for events in await asyncio.gather(*(events_of(chain, request) for request in both))]
+        assert chain.drawing.num_pages == sum(chain.vision.batches) == 30
+        for request in both:
+            assert [chain.engine.fed[f"{request.request_id}/0"][number] for number in range(30)] == list(range(30))
+        shares = [answer.timings.render_s for answer in answers if isinstance(answer, Answer)]
+        assert sum(shares) == pytest.approx(chain.drawing.drawn_s, rel=0.5)  # counted for one of them, not for both
+        assert (await chain.encoder.stats()).num_pages_kept == 30
+
+    run(test())
+
+
+def test_whoever_waits_for_anothers_pages_gets_them_when_the_other_leaves() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, page_s=0.005)
+        first = asyncio.create_task(events_of(chain, request_about(40)))
+        await asyncio.sleep(0.02)
+        second = request_about(40)
+        waiting = asyncio.create_task(events_of(chain, second))
+        await asyncio.sleep(0.02)
+        first.cancel()
+        assert isinstance((await waiting)[-1], Answer)
+        assert [chain.engine.fed[f"{second.request_id}/0"][number] for number in range(40)] == list(range(40))
+        await asyncio.wait([first])
+        assert not chain.encoder._promises
+
+    run(test())
+
+
+def test_a_page_that_breaks_the_encoder_fails_all_who_want_it() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL, vision=FakeVisionEncoder(batch_s=0.005, fails_on=3))
+        both = await asyncio.gather(*(events_of(chain, request_about(5)) for _ in range(2)), return_exceptions=True)
+        assert [type(outcome) for outcome in both] == [RuntimeError, RuntimeError]
+        assert not chain.encoder._promises
+
+    run(test())
+
+
 def test_requests_share_batches() -> None:
     async def test() -> None:
         chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
