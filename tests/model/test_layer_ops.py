@@ -10,7 +10,7 @@ from glyph_core.model.layer_ops import TorchOps, TritonOps
 pytest.importorskip("triton", reason="the package triton is not installed")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EPS = 1e-5
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2}
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1.6e-2}  # a GPU's exp and rsqrt are approximate, too
 
 
 def draw(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_rotation_leaves_values_and_the_rest_of_a_head_alone(dtype: torch.dtype)
 @pytest.mark.parametrize("size", [96, 1100])
 def test_silu(size: int) -> None:
     x = 3 * draw(3, 2 * size)
-    torch.testing.assert_close(TritonOps().silu_mul(x), TorchOps().silu_mul(x))
+    torch.testing.assert_close(TritonOps().silu_mul(x), TorchOps().silu_mul(x), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("num_rows", "n", "k"), [(1, 40, 64), (7, 33, 300), (16, 64, 1100)])
