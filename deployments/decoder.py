@@ -159,4 +159,5 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
         engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
     text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
     engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
-    return LoadedDecoder(engine, reader, engine.max_model_len, place.report("decoder", attention=str(engine.attention)))
+    report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
+    return LoadedDecoder(engine, reader, engine.max_model_len, report)

@@ -193,5 +193,7 @@ def load_encoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     checkpoint = resolve_checkpoint(config.model)
     place = place_model(config, vision_of=checkpoint)
     keep_to_share("encoder", place.device, config, engine_config, credit_config, checkpoint)
-    encoder = VisionEncoder(family_of(checkpoint), place.dtype, place.device)
-    return LoadedEncoder(encoder, place.report("encoder"))
+    encoder = VisionEncoder(
+        family_of(checkpoint), place.dtype, place.device, weights=config.weights, kernels=config.kernels
+    )
+    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks))

@@ -20,10 +20,10 @@ class Place:
     device: torch.device
     dtype: torch.dtype
 
-    def report(self, stage: str, *, attention: str | None = None) -> StageReport:
+    def report(self, stage: str, *, attention: str | None = None, fallbacks: tuple[str, ...] = ()) -> StageReport:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
         dtype = str(self.dtype).removeprefix("torch.")
-        return StageReport(stage, name, versions_of("torch", "transformers"), dtype, attention=attention)
+        return StageReport(stage, name, versions_of("torch", "transformers"), dtype, fallbacks, attention)
 
 
 def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Place:

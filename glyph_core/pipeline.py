@@ -59,9 +59,10 @@ class Pipeline:
             limit_memory(device, allocated=plan.decoder.allocated + plan.encoder.allocated, total=plan.budget)
             engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
         vision_dtype = pick_vision_dtype(config.model.dtype, device, checkpoint)
-        self.encoder = VisionEncoder(self.reader.family, vision_dtype, device)
+        made_of = {"weights": config.model.weights, "kernels": config.model.kernels}
+        self.encoder = VisionEncoder(self.reader.family, vision_dtype, device, **made_of)
         self.engine = Engine(
-            self.reader.family.load_text(dtype, device, weights=config.model.weights, kernels=config.model.kernels),
+            self.reader.family.load_text(dtype, device, **made_of),
             engine_config,
             checkpoint.eos_token_ids,
             checkpoint.max_model_len,

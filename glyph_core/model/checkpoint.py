@@ -35,6 +35,12 @@ class Checkpoint:
     absent_answer: str | None = None  # what it answers where the pages don't tell; None: no fixed words
     reads: ReadingRange | None = None  # what it was measured on; None: not declared
     calibration: Calibration | None = None  # of its confidence; None: none was fitted
+    is_random: bool = False  # its weights are drawn when loaded: for measuring
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """What it does without, and what it does instead; for /healthz."""
+        return ("the weights are random, for measuring: answers mean nothing",) if self.is_random else ()
 
 
 def resolve_checkpoint(model: str) -> Checkpoint:
@@ -75,6 +81,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             absent_answer=glyph_config.absent_answer,
             reads=glyph_config.reads,
             calibration=glyph_config.calibration,
+            is_random=glyph_config.weights == "random",
         )
     except KeyError as error:
         raise ModelError(f"{path / 'config.json'} lacks the key {error}; is it a transformers checkpoint?") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -71,6 +71,9 @@ class GlyphConfig(Config):
     absent_answer: str | None = Field(None, description="what it answers where the pages don't tell")
     reads: ReadingRange | None = Field(None, description="None: not declared, so nothing is warned of")
     calibration: Calibration | None = Field(None, description="None: confidence is the tokens' mean probability")
+    weights: Literal["files", "random"] = Field(
+        "files", description="random: drawn when loaded, to measure a shape's speed and memory; answers mean nothing"
+    )
 
     @model_validator(mode="after")
     def _absent_is_named(self) -> Self:

@@ -96,8 +96,10 @@ class Family(Protocol):
         that the checkpoint lacks, and for FP8 on a device that it doesn't run on."""
         ...
 
-    def load_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
-        """Raises ModelError naming a weight that the checkpoint lacks."""
+    def load_vision(
+        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
+    ) -> VisionModel:
+        """As :meth:`load_text`."""
         ...
 
 

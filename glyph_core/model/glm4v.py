@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from transformers import Glm4vForConditionalGeneration
 
+from glyph_core.errors import ConfigError
 from glyph_core.model.attention import ATTENTION_NAME, PagedAttention
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.family import TextModel
+from glyph_core.model.family import TextModel, VisionModel
 from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.glm4v_vision import FusedGlm4vVisionModel
 from glyph_core.model.layer_ops import pick_ops
 from glyph_core.model.loading import is_fused, load_config, load_part
 from glyph_core.model.patches import GridTHW, read_geometry
 from glyph_core.model.rope_index import rope_index
-from glyph_core.model.weights import CheckpointWeights
+from glyph_core.model.weights import CheckpointWeights, Part, RandomWeights, Weights
 from glyph_core.model.whole_kernels import replace_whole_kernels
 from glyph_core.types import Prompt
 
@@ -110,16 +112,30 @@ class Glm4vFamily:
     def load_text(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> TextModel:
-        if is_fused(weights=weights, kernels=kernels):
-            source = CheckpointWeights(self.checkpoint.path, dtype, device)
-            config = load_config(self.checkpoint.path)
+        if self._is_fused(weights, kernels):
+            config, source = load_config(self.checkpoint.path), self._weights("text", dtype, device)
             return FusedGlm4vTextModel(config, source, pick_ops(device), is_fp8=weights == "fp8")
         return Glm4vTextModel(self._load(VISION_PARTS, dtype, device, ATTENTION_NAME))
 
-    def load_vision(self, dtype: torch.dtype, device: torch.device) -> Glm4vVisionModel:
+    def load_vision(
+        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
+    ) -> VisionModel:
+        if self._is_fused(weights, kernels):
+            config, source = load_config(self.checkpoint.path), self._weights("vision", dtype, device)
+            return FusedGlm4vVisionModel(config, source, pick_ops(device), is_fp8=weights == "fp8")
         model = self._load(TEXT_PARTS, dtype, device, "sdpa")
         replace_whole_kernels(model)
         return Glm4vVisionModel(model)
+
+    def _is_fused(self, weights: str, kernels: str) -> bool:
+        if self.checkpoint.is_random and kernels == "transformers":
+            raise ConfigError("random weights don't run on transformers' modules; set model.kernels to auto")
+        return is_fused(weights=weights, kernels=kernels)
+
+    def _weights(self, part: Part, dtype: torch.dtype, device: torch.device) -> Weights:
+        if self.checkpoint.is_random:
+            return RandomWeights(dtype, device)
+        return CheckpointWeights(self.checkpoint.path, dtype, device, part)
 
     def _load(self, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str) -> Any:
         return load_part(

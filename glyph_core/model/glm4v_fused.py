@@ -17,7 +17,7 @@ from transformers import Glm4vForConditionalGeneration
 from glyph_core.errors import ModelError
 from glyph_core.model.attention import PagedAttention
 from glyph_core.model.layer_ops import LayerOps
-from glyph_core.model.linear import DenseLinear, Fp8Linear, Linear, check_fp8
+from glyph_core.model.linear import Linear, check_fp8, make_linear
 from glyph_core.model.rope_index import rope_index
 from glyph_core.model.weights import Weights
 from glyph_core.types import Prompt
@@ -128,7 +128,7 @@ class FusedGlm4vTextModel:
         return self._weights.take(name, shape)
 
     def _linear(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Linear:
-        return Fp8Linear.quantize(weight, bias, self._ops) if self._is_fp8 else DenseLinear(weight, bias)
+        return make_linear(weight, bias, self._ops, is_fp8=self._is_fp8)
 
 
 def _rotary(text: Any, head_dim: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

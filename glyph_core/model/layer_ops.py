@@ -28,9 +28,21 @@ class LayerOps(Protocol):
         """``residual`` + norm of ``x`` by ``post``, and that sum's norm by ``following``; all (T, H)."""
         ...
 
+    def add_norm(
+        self, residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``residual`` + ``x``, and that sum's norm by ``weight``; all (T, H)."""
+        ...
+
     def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
         """Turns the first R places of the first ``num_heads`` heads of ``x`` (T, heads × D), in place, by angles whose
         ``cos`` and ``sin`` are (T, R / 2) float32; neighbours are a pair."""
+        ...
+
+    def rotate_halves(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int
+    ) -> None:
+        """As :meth:`rotate`, but a pair is a place of the first half of the R and its like in the second."""
         ...
 
     def silu_mul(self, x: torch.Tensor) -> torch.Tensor:
@@ -63,12 +75,27 @@ class TorchOps:
         summed = residual + self.norm(x, post, eps)
         return summed, self.norm(summed, following, eps)
 
+    def add_norm(
+        self, residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        summed = residual + x
+        return summed, self.norm(summed, weight, eps)
+
     def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
         heads = x.view(x.shape[0], -1, head_dim)[:, :num_heads]
         rotated = heads[..., : 2 * cos.shape[1]]
         even, odd = rotated[..., 0::2].float(), rotated[..., 1::2].float()
         cos, sin = cos[:, None], sin[:, None]
         rotated.copy_(torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2))
+
+    def rotate_halves(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int
+    ) -> None:
+        heads = x.view(x.shape[0], -1, head_dim)[:, :num_heads]
+        rotated = heads[..., : 2 * cos.shape[1]]
+        first, second = rotated.float().chunk(2, dim=-1)
+        cos, sin = cos[:, None], sin[:, None]
+        rotated.copy_(torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1))
 
     def silu_mul(self, x: torch.Tensor) -> torch.Tensor:
         gate, up = x.chunk(2, dim=-1)
@@ -93,7 +120,8 @@ class TritonOps:
         from glyph_core.model.kernels import layer  # triton is not everywhere
 
         self.max_few_rows = layer.MAX_FEW_ROWS
-        self.norm, self.add_norms, self.rotate = layer.norm, layer.add_norms, layer.rotate
+        self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
+        self.rotate, self.rotate_halves = layer.rotate, layer.rotate_halves
         self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, layer.few_rows
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from glyph_core.errors import ModelError
 from glyph_core.model.layer_ops import LayerOps
 
+FP8_MULTIPLE = 16  # of a weight's rows and columns, for the tensor cores' FP8
 FP8_CAPABILITIES = ((8, 9), (9, 0))  # Ada and Hopper: what it was written and measured for
 
 
@@ -72,6 +73,13 @@ class Fp8Linear:
     @property
     def num_bytes(self) -> int:
         return self.weight.nbytes + self.scale.nbytes + (0 if self.bias is None else self.bias.nbytes)
+
+
+def make_linear(weight: torch.Tensor, bias: torch.Tensor | None, ops: LayerOps, *, is_fp8: bool) -> Linear:
+    """``weight`` (N, K) as it is, or in 8 bits where the tensor cores take its size: multiples of 16."""
+    if is_fp8 and not (weight.shape[0] % FP8_MULTIPLE or weight.shape[1] % FP8_MULTIPLE):
+        return Fp8Linear.quantize(weight, bias, ops)
+    return DenseLinear(weight, bias)
 
 
 def check_fp8(device: torch.device) -> None:

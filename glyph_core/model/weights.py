@@ -1,4 +1,4 @@
-"""A language model's weights, one tensor at a time, from the checkpoint's files straight to the device.
+"""A model's weights, one tensor at a time, from the checkpoint's files straight to the device.
 
 transformers' loader makes the whole model before anything can be quantised: on a card that holds it in 8 bits but not
 in 16 it would not start.
@@ -6,10 +6,11 @@ in 16 it would not start.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +19,13 @@ from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import read_json
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+PIECE = 1 << 26  # random numbers that are drawn at once
+Part = Literal["text", "vision"]
 # As transformers 5 writes it, as 4.5x did, and as GLM-4.1V was first published.
-PREFIXES = re.compile(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)")
+PREFIXES: dict[Part, re.Pattern[str]] = {
+    "text": re.compile(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)"),
+    "vision": re.compile(r"^(model\.)?visual\."),
+}
 
 
 class Weights(Protocol):
@@ -27,22 +33,25 @@ class Weights(Protocol):
     device: torch.device
 
     def take(self, name: str, shape: Sequence[int]) -> torch.Tensor:
-        """The weight ``name`` of the language model (``layers.0.mlp.down_proj.weight``) on the device."""
+        """The weight ``name`` of the language model (``layers.0.mlp.down_proj.weight``) or of the vision tower
+        (``blocks.0.attn.qkv.weight``) on the device."""
         ...
 
     def __contains__(self, name: str) -> bool: ...
 
 
 class CheckpointWeights:
-    """Of the folder ``path``; names are looked up without their prefix."""
+    """Of one part of the folder ``path``; names are looked up without their prefix."""
 
-    def __init__(self, path: Path, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, path: Path, dtype: torch.dtype, device: torch.device, part: Part = "text") -> None:
         """Reads the files' lists of names. Raises ModelError where they are missing or damaged."""
         self._path, self.dtype, self.device = path, dtype, device
         self._places: dict[str, tuple[Path, str]] = {}
+        prefix, is_vision = PREFIXES[part], part == "vision"
         try:
             for file, names in self._files():
-                self._places |= {PREFIXES.sub("", name): (file, name) for name in names if "visual." not in name}
+                own = (name for name in names if ("visual." in name) == is_vision)
+                self._places |= {prefix.sub("", name): (file, name) for name in own}
         except (OSError, SafetensorError) as error:
             raise ModelError(f"the weights in {path} cannot be loaded: {error}") from error
 
@@ -92,5 +101,9 @@ class RandomWeights:
         """Norms are 1, biases 0, matrices of variance 1 / columns; in every dtype the same numbers, rounded."""
         if len(shape) == 1:
             return torch.full(tuple(shape), 0.0 if "bias" in name else 1.0, dtype=self.dtype, device=self.device)
-        weight = torch.empty(tuple(shape), dtype=torch.float32, device=self.device)
-        return weight.normal_(std=shape[-1] ** -0.5, generator=self._random).to(self.dtype)
+        weight = torch.empty(tuple(shape), dtype=self.dtype, device=self.device)
+        std = math.prod(shape[1:]) ** -0.5
+        for piece in torch.split(weight.flatten(), PIECE):  # a whole one in float32 may be more than the card has left
+            drawn = torch.empty(len(piece), dtype=torch.float32, device=self.device)
+            piece.copy_(drawn.normal_(std=std, generator=self._random))
+        return weight

@@ -13,10 +13,19 @@ from glyph_core.types import Page, PageFeatures
 class VisionEncoder:
     """Encodes pages of any sizes in one forward of the vision tower."""
 
-    def __init__(self, family: Family, dtype: torch.dtype, device: torch.device) -> None:
-        """Loads the vision tower and nothing else of the checkpoint. Raises ModelError."""
+    def __init__(
+        self,
+        family: Family,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        weights: str = "auto",
+        kernels: str = "auto",
+    ) -> None:
+        """Loads the vision tower and nothing else of the checkpoint. Raises ModelError; ``weights`` and ``kernels``
+        as in :class:`glyph_core.config.ModelConfig`."""
         self._family = family
-        self._model = family.load_vision(dtype, device)
+        self._model = family.load_vision(dtype, device, weights=weights, kernels=kernels)
 
     def encode(self, pages: Sequence[Page]) -> list[PageFeatures]:
         """Features of ``pages``, in their order; how pages are grouped changes nothing but rounding.

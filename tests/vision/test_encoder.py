@@ -56,7 +56,7 @@ def test_pages_at_once_equal_pages_one_by_one(encoder: VisionEncoder) -> None:
     for together, page in zip(encoder.encode(pages), pages, strict=True):
         [alone] = encoder.encode([page])
         assert together.plan is page.plan
-        torch.testing.assert_close(together.features, alone.features, rtol=0, atol=1e-6)
+        torch.testing.assert_close(together.features, alone.features, rtol=0, atol=5e-6)
 
 
 def test_gray_and_rgb_pages_are_alike(encoder: VisionEncoder) -> None:

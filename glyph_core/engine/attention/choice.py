@@ -11,11 +11,12 @@ import torch
 
 from glyph_core.config import EngineConfig
 from glyph_core.engine.attention.flash import FlashBackend
-from glyph_core.engine.attention.prefill import PREFILLS, varlen_function
+from glyph_core.engine.attention.prefill import PREFILLS
 from glyph_core.engine.attention.protocol import AttentionBackend
 from glyph_core.engine.attention.sdpa import SdpaBackend
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
+from glyph_core.model.varlen import varlen_function
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,12 @@ Shapes: n tokens of the chunk, the last of L, Hq query heads, Hk key/value heads
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+
+from glyph_core.model.varlen import varlen_function
 
 PrefillAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
 """(Hq, n, D), (Hk, L, D), (Hk, L, D), scale → (n, Hq, D)"""
@@ -44,16 +43,6 @@ def varlen_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: flo
         *tokens_first, cu_seq_q, cu_seq_k, n, length, scale=scale, window_size=(-1, 0), **options
     )
     return attended
-
-
-@lru_cache(maxsize=1)
-def varlen_function() -> tuple[Callable[..., Any], dict[str, bool]]:
-    """The function, and what this release of PyTorch has to be told: 2.11 takes fewer key/value heads as they are,
-    2.12 and later want ``enable_gqa``. Raises ImportError where there is none."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    takes_gqa = "enable_gqa" in inspect.signature(varlen_attn).parameters
-    return varlen_attn, {"enable_gqa": True} if takes_gqa else {}
 
 
 def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:

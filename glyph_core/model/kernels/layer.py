@@ -35,6 +35,18 @@ def norm_kernel(x_ptr, weight_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.c
 
 
 @triton.jit
+def add_norm_kernel(residual_ptr, x_ptr, weight_ptr, sum_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
+    exists = column < SIZE
+    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
+    residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
+    summed = (residual.to(tl.float32) + x).to(residual.dtype)
+    tl.store(sum_ptr + row + column, summed, mask=exists)
+    weight = tl.load(weight_ptr + column, mask=exists, other=0.0)
+    tl.store(out_ptr + row + column, _normed(summed.to(tl.float32), weight, eps, SIZE), mask=exists)
+
+
+@triton.jit
 def add_norms_kernel(
     residual_ptr, x_ptr, post_ptr, next_ptr, sum_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr
 ):
@@ -53,19 +65,19 @@ def add_norms_kernel(
 @triton.jit
 def rotate_kernel(
     x_ptr, cos_ptr, sin_ptr, stride, NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
-    WIDTH: tl.constexpr,
+    APART: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Neighbours (2i, 2i + 1) are a pair, as GLM has them."""
+    """A pair's places lie ``APART``: neighbours (2i, 2i + 1), as GLM has them, or (i, i + HALF)."""
     token = tl.program_id(0).to(tl.int64)
     place = tl.arange(0, WIDTH)
     exists = place < NUM_HEADS * HALF
     pair = place % HALF
-    at = x_ptr + token * stride + (place // HALF) * HEAD_DIM + 2 * pair
+    at = x_ptr + token * stride + (place // HALF) * HEAD_DIM + (2 * pair if APART == 1 else pair)
     cos = tl.load(cos_ptr + token * HALF + pair, mask=exists)
     sin = tl.load(sin_ptr + token * HALF + pair, mask=exists)
-    even, odd = tl.load(at, mask=exists).to(tl.float32), tl.load(at + 1, mask=exists).to(tl.float32)
-    tl.store(at, (even * cos - odd * sin).to(x_ptr.dtype.element_ty), mask=exists)
-    tl.store(at + 1, (odd * cos + even * sin).to(x_ptr.dtype.element_ty), mask=exists)
+    one, other = tl.load(at, mask=exists).to(tl.float32), tl.load(at + APART, mask=exists).to(tl.float32)
+    tl.store(at, (one * cos - other * sin).to(x_ptr.dtype.element_ty), mask=exists)
+    tl.store(at + APART, (other * cos + one * sin).to(x_ptr.dtype.element_ty), mask=exists)
 
 
 @triton.jit
@@ -115,6 +127,16 @@ def norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     return out
 
 
+def add_norm(
+    residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
+    add_norm_kernel[(x.shape[0],)](
+        residual, x, weight, summed, out, eps, size, triton.next_power_of_2(size), num_warps=8
+    )
+    return summed, out
+
+
 def add_norms(
     residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,9 +148,17 @@ def add_norms(
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
+    _rotate(x, cos, sin, num_heads, head_dim, 1)
+
+
+def rotate_halves(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
+    _rotate(x, cos, sin, num_heads, head_dim, cos.shape[1])
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int, apart: int) -> None:
     half = cos.shape[1]
     width = triton.next_power_of_2(num_heads * half)
-    rotate_kernel[(x.shape[0],)](x, cos, sin, x.stride(0), num_heads, head_dim, half, width, num_warps=4)
+    rotate_kernel[(x.shape[0],)](x, cos, sin, x.stride(0), num_heads, head_dim, half, apart, width, num_warps=4)
 
 
 def silu_mul(x: torch.Tensor) -> torch.Tensor:
