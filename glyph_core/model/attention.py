@@ -5,12 +5,12 @@ keyword arguments that the model's ``forward`` was given. We register one functi
 hands the layer's queries, keys and values to the :class:`PagedAttention` that came with the same call, so that no
 state of a step lives outside that call.
 
-Shapes: T tokens of all sequences of a step, Hq query heads, Hk key/value heads, D head dim.
+Shapes: T tokens of all sequences of a step, Hq query heads, Hk key/value heads, D head dim, R rotated part of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -29,6 +29,18 @@ class PagedAttention(Protocol):
 
     def __call__(self, layer_idx: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
         """``q`` is (Hq, T, D), ``k`` and ``v`` are (Hk, T, D); returns (T, Hq, D) of q's dtype."""
+        ...
+
+
+@runtime_checkable
+class RotatingAttention(PagedAttention, Protocol):
+    """A paged attention that also turns queries and keys, in the pass that stores the keys."""
+
+    def attend_unrotated(
+        self, layer_idx: int, heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        """``heads`` (T, Hq + 2 Hk, D) are queries, keys and values, which it may overwrite; neighbours in the first R
+        places of a head are turned by angles whose ``cos`` and ``sin`` are (T, R / 2) float32. Returns (T, Hq, D)."""
         ...
 
 

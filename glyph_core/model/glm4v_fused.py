@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import Glm4vForConditionalGeneration
 
 from glyph_core.errors import ModelError
-from glyph_core.model.attention import PagedAttention
+from glyph_core.model.attention import PagedAttention, RotatingAttention
 from glyph_core.model.layer_ops import LayerOps
 from glyph_core.model.linear import Linear, check_fp8, make_linear
 from glyph_core.model.rope_index import rope_index
@@ -73,8 +73,7 @@ class FusedGlm4vTextModel:
 
     def forward(self, inputs_embeds: torch.Tensor, positions: torch.Tensor, attention: PagedAttention) -> torch.Tensor:
         """(T, H) and (3, T) → last hidden states (T, H)."""
-        angles = positions[self._axes].t().float().contiguous() * self._inv_freq  # (T, R / 2): a frequency's own axis
-        cos, sin = angles.cos(), angles.sin()
+        cos, sin = self._ops.rotary(positions, self._axes, self._inv_freq)
         residual, hidden = inputs_embeds, self._ops.norm(inputs_embeds, self._layers[0].input_norm, self._eps)
         next_norms = [layer.input_norm for layer in self._layers[1:]] + [self._norm]
         for index, (layer, next_norm) in enumerate(zip(self._layers, next_norms, strict=True)):
@@ -102,10 +101,12 @@ class FusedGlm4vTextModel:
         self, layer_idx: int, qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, attention: PagedAttention
     ) -> torch.Tensor:
         """(T, (Hq + 2 Hk) × D) → (T, Hq × D)."""
+        heads, scale = qkv.view(qkv.shape[0], -1, self.head_dim), self.head_dim**-0.5  # (T, Hq + 2 Hk, D)
+        if isinstance(attention, RotatingAttention):
+            return attention.attend_unrotated(layer_idx, heads, cos, sin, scale).reshape(qkv.shape[0], -1)
         self._ops.rotate(qkv, cos, sin, self.num_heads + self.num_kv_heads, self.head_dim)
-        heads = qkv.view(qkv.shape[0], -1, self.head_dim).transpose(0, 1)  # (Hq + 2 Hk, T, D)
-        q, k, v = torch.split(heads, [self.num_heads, self.num_kv_heads, self.num_kv_heads])
-        return attention(layer_idx, q, k, v, self.head_dim**-0.5).reshape(qkv.shape[0], -1)
+        q, k, v = torch.split(heads.transpose(0, 1), [self.num_heads, self.num_kv_heads, self.num_kv_heads])
+        return attention(layer_idx, q, k, v, scale).reshape(qkv.shape[0], -1)
 
     def _layer(self, prefix: str, intermediate_size: int) -> _Layer:
         size, q_size, kv_size = self.hidden_size, self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim

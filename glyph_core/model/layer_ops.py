@@ -34,6 +34,13 @@ class LayerOps(Protocol):
         """``residual`` + ``x``, and that sum's norm by ``weight``; all (T, H)."""
         ...
 
+    def rotary(
+        self, positions: torch.Tensor, axes: torch.Tensor, inv_freq: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines (T, R / 2) float32 of ``positions`` (3, T) int64: frequency i of ``inv_freq`` (R / 2,)
+        float32 turns with the axis ``axes[i]``."""
+        ...
+
     def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
         """Turns the first R places of the first ``num_heads`` heads of ``x`` (T, heads × D), in place, by angles whose
         ``cos`` and ``sin`` are (T, R / 2) float32; neighbours are a pair."""
@@ -81,6 +88,12 @@ class TorchOps:
         summed = residual + x
         return summed, self.norm(summed, weight, eps)
 
+    def rotary(
+        self, positions: torch.Tensor, axes: torch.Tensor, inv_freq: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        angles = positions[axes].t().float() * inv_freq
+        return angles.cos(), angles.sin()
+
     def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
         heads = x.view(x.shape[0], -1, head_dim)[:, :num_heads]
         rotated = heads[..., : 2 * cos.shape[1]]
@@ -121,7 +134,7 @@ class TritonOps:
 
         self.max_few_rows = layer.MAX_FEW_ROWS
         self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
-        self.rotate, self.rotate_halves = layer.rotate, layer.rotate_halves
+        self.rotary, self.rotate, self.rotate_halves = layer.rotary, layer.rotate, layer.rotate_halves
         self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, layer.few_rows
 
 

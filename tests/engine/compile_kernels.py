@@ -29,6 +29,22 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
     heads = {"NUM_KV_HEADS": KV_HEADS, "HEAD_DIM": HEAD_DIM}
     found: dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]] = {
         "write": (paged.write_kernel, {"slots_ptr": "*i64"}, {**heads, "WIDTH": 256}, {"num_warps": 1}),
+        "rotate_write": (
+            paged.rotate_write_kernel,
+            {"slots_ptr": "*i64", "cos_ptr": "*fp32", "sin_ptr": "*fp32"},
+            {"NUM_HEADS": HEADS, **heads, "HALF": 32, "Q_WIDTH": 1024, "KV_WIDTH": 256},
+            {"num_warps": 4},
+        ),
+        "rotary": (
+            layer.rotary_kernel,
+            {
+                "positions_ptr": "*i64",
+                "axes_ptr": "*i64",
+                **dict.fromkeys(("inv_freq_ptr", "cos_ptr", "sin_ptr"), "*fp32"),
+            },
+            {"HALF": 32, "WIDTH": 32},
+            {"num_warps": 1},
+        ),
         "merge": (
             paged.merge_kernel,
             partial | tables,

@@ -18,6 +18,8 @@ from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
 from glyph_core.engine.attention.sdpa import SdpaBackend
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
+from glyph_core.model.attention import RotatingAttention
+from glyph_core.model.layer_ops import TorchOps
 from tests.engine.fakes import FakeTextModel
 
 pytest.importorskip("triton", reason="the package triton is not installed")
@@ -178,6 +180,36 @@ def test_ways_of_prefill(prefill: str, lens: list[tuple[int, int]]) -> None:
 def test_fp8_keys_and_values(dtype: torch.dtype) -> None:
     batch = batch_of([(1, 40), (9, 33), (1, 70)], 16)
     assert_equals_reference(model(2, 3, 64, dtype), batch, 16, kv_dtype="fp8")
+
+
+@pytest.mark.parametrize("kv_dtype", ["auto", "fp8"])
+def test_turning_on_the_way_into_the_cache(kv_dtype: str) -> None:
+    """One kernel turns queries and keys and writes; the slow way turns first. Padding is written nowhere."""
+    of = model(2, 3, 64)
+    batch = batch_of([(1, 40), (5, 33), (1, 70)], 16)
+    reference = filled_cache(of, 16, kv_dtype)
+    cache = copy_of(reference, of, kv_dtype)
+    random = torch.Generator().manual_seed(5)
+    heads = torch.randn(7, 10, 64, generator=random).to(DEVICE)
+    angles = torch.randn(7, 16, generator=random).to(DEVICE)  # of 32 of the 64 places
+    turned = heads.clone()
+    TorchOps().rotate(turned.view(7, -1), angles.cos(), angles.sin(), 8, 64)
+    q, k, v = torch.split(turned.transpose(0, 1), [6, 2, 2])
+    slots = batch.slot_mapping.clone()
+    slots[0] = -1
+    for is_padded in (False, True):
+        padded = replace(batch, slot_mapping=slots) if is_padded else batch
+        choice = choose_attention(EngineConfig(attention="triton", prefill="sdpa"), DEVICE, of.dtype)
+        steps = [make_backend(choice, of_cache, of.num_heads).plan(padded) for of_cache in (cache, reference)]
+        assert isinstance(steps[0], RotatingAttention)
+        got = steps[0].attend_unrotated(LAYER, heads.clone(), angles.cos(), angles.sin(), SCALE)
+        expected = steps[1](LAYER, q, k, v, SCALE)
+        tolerance = TOLERANCE[of.dtype] if kv_dtype == "auto" else 0.05  # a key that is turned otherwise by 1e-7
+        torch.testing.assert_close(got, expected, atol=tolerance, rtol=tolerance)  # may round to the next of 8 bits
+        torch.testing.assert_close(
+            cache.k.float(), reference.k.float(), atol=1e-5, rtol=1e-5 if kv_dtype == "auto" else 0.15
+        )
+        assert torch.equal(cache.v.view(torch.uint8), reference.v.view(torch.uint8))
 
 
 def test_padding_changes_nothing_and_writes_nowhere() -> None:

@@ -44,6 +44,16 @@ def test_rotation_leaves_values_and_the_rest_of_a_head_alone(dtype: torch.dtype)
     assert not torch.isclose(after[:, :8, :8], before[:, :8, :8]).all()
 
 
+def test_rotary_angles_of_far_positions() -> None:
+    """Each frequency turns with its own axis; a hundred thousand turns are no worse than one."""
+    positions = torch.tensor([[0, 3, 101_000], [0, 50, 99_999], [0, 7, 12]], device=DEVICE)
+    axes, inv_freq = torch.tensor([0, 1, 1, 2], device=DEVICE), torch.tensor([1.0, 0.3, 0.01, 1e-4], device=DEVICE)
+    got, expected = (ops.rotary(positions, axes, inv_freq) for ops in (TritonOps(), TorchOps()))
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(expected[0][2], TorchOps().rotary(positions, axes * 0, inv_freq)[0][2], atol=0.01)
+
+
 @pytest.mark.parametrize("size", [96, 1100])
 def test_silu(size: int) -> None:
     x = 3 * draw(3, 2 * size)

@@ -83,7 +83,7 @@ class _Chunk:
 
 @dataclass(frozen=True, slots=True)
 class TritonStep:
-    """A :class:`glyph_core.model.attention.PagedAttention`."""
+    """A :class:`glyph_core.model.attention.RotatingAttention`."""
 
     cache: KVCache
     prefill: PrefillAttention
@@ -94,6 +94,17 @@ class TritonStep:
 
     def __call__(self, layer_idx: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
         paged.write_kv(k, v, self.cache.k[layer_idx], self.cache.v[layer_idx], self.slot_mapping)
+        return self._attend(layer_idx, q, scale)
+
+    def attend_unrotated(
+        self, layer_idx: int, heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, scale: float
+    ) -> torch.Tensor:
+        k_cache, v_cache = self.cache.k[layer_idx], self.cache.v[layer_idx]
+        paged.rotate_write(heads, cos, sin, k_cache, v_cache, self.slot_mapping)
+        num_heads = heads.shape[1] - 2 * self.cache.num_kv_heads
+        return self._attend(layer_idx, heads[:, :num_heads].transpose(0, 1), scale)
+
+    def _attend(self, layer_idx: int, q: torch.Tensor, scale: float) -> torch.Tensor:
         attended = q.new_empty(q.shape[1], q.shape[0], q.shape[2])  # (T, Hq, D)
         for chunk in self.chunks:
             keys, values = self.cache.gather(layer_idx, chunk.block_table, chunk.context_len)

@@ -63,6 +63,20 @@ def add_norms_kernel(
 
 
 @triton.jit
+def rotary_kernel(
+    positions_ptr, axes_ptr, inv_freq_ptr, cos_ptr, sin_ptr, stride_axis, stride_token, HALF: tl.constexpr,
+    WIDTH: tl.constexpr,
+):  # fmt: skip
+    token, place = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
+    exists = place < HALF
+    axis = tl.load(axes_ptr + place, mask=exists, other=0)
+    position = tl.load(positions_ptr + axis * stride_axis + token * stride_token, mask=exists, other=0)
+    angle = position.to(tl.float32) * tl.load(inv_freq_ptr + place, mask=exists, other=0.0)
+    tl.store(cos_ptr + token * HALF + place, tl.cos(angle), mask=exists)
+    tl.store(sin_ptr + token * HALF + place, tl.sin(angle), mask=exists)
+
+
+@triton.jit
 def rotate_kernel(
     x_ptr, cos_ptr, sin_ptr, stride, NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
     APART: tl.constexpr, WIDTH: tl.constexpr,
@@ -145,6 +159,16 @@ def add_norms(
         residual, x, post, following, summed, out, eps, size, triton.next_power_of_2(size), num_warps=8
     )
     return summed, out
+
+
+def rotary(positions: torch.Tensor, axes: torch.Tensor, inv_freq: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    num_tokens, half = positions.shape[1], inv_freq.shape[0]
+    cos, sin = (inv_freq.new_empty(num_tokens, half) for _ in range(2))
+    rotary_kernel[(num_tokens,)](
+        positions, axes, inv_freq, cos, sin, positions.stride(0), positions.stride(1), half,
+        triton.next_power_of_2(half), num_warps=1,
+    )  # fmt: skip
+    return cos, sin
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:
