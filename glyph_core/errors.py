@@ -4,6 +4,8 @@ GlyphError                          500
 ├── InvalidInputError               400  the request or its contents are at fault; asking again won't help
 │   ├── InvalidRequestError         400  a field has a value that we cannot honour
 │   ├── ModelNotFoundError          404  another model was asked for than the one that is served
+│   ├── NotFoundError               404  a file or a collection that is not there, or is somebody else's
+│   ├── QuotaError                  413  more bytes than an owner may keep here
 │   ├── ContextLengthError          400  prompt and answer together exceed the model's context
 │   ├── EmptyDocumentError          400  a document holds nothing to read
 │   ├── UnsupportedDocumentError    415  a document of a type that we cannot read
@@ -58,6 +60,16 @@ class InvalidRequestError(InvalidInputError):
 class ModelNotFoundError(InvalidInputError):
     status = 404
     code = "model_not_found"
+
+
+class NotFoundError(InvalidInputError):
+    status = 404
+    code = "not_found"
+
+
+class QuotaError(InvalidInputError):
+    status = 413
+    code = "quota_exceeded"
 
 
 class ContextLengthError(InvalidInputError):

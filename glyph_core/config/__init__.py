@@ -6,6 +6,7 @@ from glyph_core.config.base import Config
 from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
 from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
 from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset
+from glyph_core.config.storage import StoreConfig
 
 __all__ = [
     "MAX_PAGE_PIXELS",
@@ -19,5 +20,6 @@ __all__ = [
     "PipelineConfig",
     "RenderConfig",
     "SamplingConfig",
+    "StoreConfig",
     "preset",
 ]
