@@ -1,7 +1,8 @@
 """Who may ask: API keys, and the refusal to listen to the world without any.
 
 Keys come from a file or from the environment variable GLYPH_API_KEYS, one a line or with commas between them, each as
-``key`` or ``name: key``. Only their digests are kept, and logs and metrics know callers by name.
+``key`` or ``name: key``. Only their digests are kept, and logs and metrics know callers by name. A name may be
+``team/name``: what is kept for a caller, such as files, is then the team's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ KEYS_VARIABLE = "GLYPH_API_KEYS"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANONYMOUS = "anonymous"  # every caller's name where there are no keys
 MIN_KEY_CHARS = 16
-ENTRY = re.compile(r"(?:(?P<name>[\w.-]+)\s*:\s*)?(?P<key>[!-+\--9;-~]+)")  # a key: printable ASCII but comma and colon
+ENTRY = re.compile(
+    r"(?:(?P<name>[\w.-]+(?:/[\w.-]+)?)\s*:\s*)?(?P<key>[!-+\--9;-~]+)"
+)  # a key: printable ASCII but comma and colon
 
 
 class AccessConfig(Config):
@@ -75,6 +78,11 @@ class ApiKeys:
         if not found:
             raise AuthenticationError("this API key is not known here; ask whoever runs the service for one")
         return found[0]
+
+
+def owner_of(caller: str) -> str:
+    """Whose the things are that this caller leaves here: its team's, or else its own."""
+    return caller.partition("/")[0]
 
 
 def parse_keys(text: str, source: str) -> dict[str, str]:

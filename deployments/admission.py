@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import ValidationError
@@ -46,10 +46,11 @@ class Admission:
     max_model_len: int
     count_tokens: Callable[[str], TokenCount]
 
-    def admit(self, request: ChatRequest) -> Conversation:
+    def admit(self, request: ChatRequest, read_file: Callable[[str], DocumentSource]) -> Conversation:
+        """``read_file`` finds an uploaded file by its id; raises NotFoundError where it does not."""
         sampling = self._sampling(request)
         render = self._render(request)
-        reading = _Reading(self)
+        reading = _Reading(self, read_file)
         messages = tuple(
             reading.turn(message, index, is_last=index == len(request.messages) - 1)
             for index, message in enumerate(request.messages)
@@ -92,6 +93,7 @@ class _Reading:
     """The documents of a conversation, collected turn by turn."""
 
     admission: Admission
+    read_file: Callable[[str], DocumentSource]
     documents: list[DocumentSource] = field(default_factory=list)
 
     def turn(self, message: ChatMessage, index: int, *, is_last: bool) -> Message:
@@ -103,18 +105,23 @@ class _Reading:
         texts: list[str] = []
         for number, part in enumerate(parts):
             where = f"messages.{index}.content.{number}"
-            if part.file:
-                self._add(part.file.filename, _decode_file(part.file, f"{where}.file.file_data"))
+            if part.file and part.file.file_id is not None:
+                stored = self.read_file(part.file.file_id)
+                self._add(replace(stored, name=part.file.filename or stored.name))
+            elif part.file:
+                self._take(part.file.filename, _decode_file(part.file, f"{where}.file.file_data"))
             elif part.image_url:
-                self._add(None, _decode_image(part.image_url, f"{where}.image_url.url"))
+                self._take(None, _decode_image(part.image_url, f"{where}.image_url.url"))
             elif part.text and self.admission.is_long(part.text):
-                self._add(None, part.text.encode())
+                self._take(None, part.text.encode())
             else:
                 texts.append(part.text or "")
         return Message("user", "\n".join(texts), tuple(range(first, len(self.documents))))
 
-    def _add(self, name: str | None, content: bytes) -> None:
-        name = name or f"document {len(self.documents) + 1}"
+    def _take(self, name: str | None, content: bytes) -> None:
+        self._add(DocumentSource(name or f"document {len(self.documents) + 1}", content))
+
+    def _add(self, document: DocumentSource) -> None:
         limits = self.admission.limits
         if len(self.documents) == limits.max_pages:  # each of them would cost at least a call for its plan
             raise DocumentTooLargeError(
@@ -122,11 +129,12 @@ class _Reading:
                 param="messages",
             )
         limit = limits.max_document_bytes
-        if len(content) > limit:
+        if len(document.content) > limit:
             raise DocumentTooLargeError(
-                f"document {name!r} has {len(content)} bytes; a document may have {limit}: split it", param="messages"
+                f"document {document.name!r} has {len(document.content)} bytes; a document may have {limit}: split it",
+                param="messages",
             )
-        self.documents.append(DocumentSource(name, content))
+        self.documents.append(document)
 
 
 def _with_question(parts: Sequence[Part], is_long: Callable[[str], bool]) -> Sequence[Part]:
@@ -145,6 +153,7 @@ def _with_question(parts: Sequence[Part], is_long: Callable[[str], bool]) -> Seq
 
 def _decode_file(file: FileContent, param: str) -> bytes:
     """The bytes of a data URL or of bare base64."""
+    assert file.file_data is not None  # FileContent holds it, or an id
     url = DATA_URL.match(file.file_data)
     if url and "base64" not in url["parameters"].split(";"):
         raise InvalidRequestError(f"{param} is a data URL without ;base64", param=param)

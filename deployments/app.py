@@ -24,8 +24,9 @@ from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.serve_side import ServeSide
-from glyph_core.config import Config, ModelConfig, PipelineConfig
+from glyph_core.config import Config, ModelConfig, PipelineConfig, StoreConfig
 from glyph_core.model.checkpoint import BUILT_IN
+from glyph_core.storage.files import default_path
 
 SPARE = 128  # calls beside the open requests: health checks, status, and refusals on their way
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
@@ -57,6 +58,7 @@ class AppArgs(PipelineConfig):
     gateway: ReplicaArgs = ReplicaArgs()
     access: AccessConfig = AccessConfig()
     overload: OverloadConfig = OverloadConfig()
+    store: StoreConfig = StoreConfig()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="INFO: a line a request; DEBUG: also one for every plan and range of pages"
     )
@@ -102,7 +104,8 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
     )
     access = args.access.model_copy(update={"keys_file": _absolute_file(args.access.keys_file)})
     gateway = _deployment(serve.ingress()(Gateway), args.gateway, args, open_requests)
-    return gateway.bind(decoder, config, access, args.overload, serve_side=ServeSide())
+    store = args.store.model_copy(update={"index": _absolute_file(args.store.index), "path": _store_path(args.store)})
+    return gateway.bind(decoder, renderers, config, access, args.overload, store, serve_side=ServeSide())
 
 
 def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
@@ -156,3 +159,9 @@ def _absolute(model: str) -> str:
 
 def _absolute_file(path: str | None) -> str | None:
     return None if path is None else str(Path(path).expanduser().resolve())
+
+
+def _store_path(store: StoreConfig) -> str:
+    """As it holds in any working directory and for any process that Ray starts."""
+    path = store.path or default_path()
+    return path if "://" in path else str(Path(path).expanduser().resolve())

@@ -162,6 +162,10 @@ def serve(
     keys_file: Annotated[
         Path | None, typer.Option(help="API keys, one a line as `key` or `name: key`  [default: $GLYPH_API_KEYS]")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="folder or fsspec URL for uploaded files  [default: glyph-serve in the user's data folder]"),
+    ] = None,
     allow_unauthenticated: Annotated[
         bool, typer.Option("--allow-unauthenticated", help="listen to other machines without an API key")
     ] = False,
@@ -181,6 +185,7 @@ def serve(
             weights=weights,
             gpu_memory_gb=gpu_memory_gb,
             keys_file=keys_file,
+            store=store,
             allow_unauthenticated=allow_unauthenticated,
         )
         serve_until_stopped(settings, lambda urls: (print_json if json else print_lines)(urls.model_dump()))

@@ -37,6 +37,7 @@ def endpoint_settings(
     weights: str | None = None,
     gpu_memory_gb: float | None = None,
     keys_file: Path | None = None,
+    store: str | None = None,
     allow_unauthenticated: bool = False,
 ) -> EndpointSettings:
     """The file's settings, where there is one, and over them what the command line says.
@@ -53,6 +54,8 @@ def endpoint_settings(
     access |= {"allow_unauthenticated": True} if allow_unauthenticated else {}
     if access:
         app["access"] = {**app.get("access", {}), **access}
+    if store:
+        app["store"] = {**app.get("store", {}), "path": store}
     given = {"host": host, "port": port, "dashboard_port": dashboard_port, "metrics_port": metrics_port}
     http |= {name: value for name, value in given.items() if value is not None}
     return EndpointSettings.model_validate({**http, "app": app})

@@ -15,23 +15,33 @@ from fastapi import FastAPI
 from ray.serve.handle import DeploymentHandle
 
 from deployments import metrics
-from deployments.access import AccessConfig, ApiKeys, check_exposure
+from deployments.access import AccessConfig, ApiKeys, check_exposure, owner_of
 from deployments.admission import Admission, Conversation
 from deployments.deadlines import Deadline
 from deployments.entrance import Entrance, OverloadConfig, Visit
 from deployments.faults import call_stage, receive
+from deployments.files.previews import Previews
+from deployments.files.sweeping import keep_swept
 from deployments.http_api import build_api
 from deployments.openai_answers import Json
-from deployments.openai_types import ChatRequest, parse_chat_request
+from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport, versions_of
 from deployments.recent import LastMinute
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
 from glyph_core.answering.request import AnswerRequest, new_request_id
-from glyph_core.config import PipelineConfig, SamplingConfig, preset
-from glyph_core.errors import GlyphError, InvalidRequestError, ModelNotFoundError, NotReadyError, StageError
+from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
+from glyph_core.errors import (
+    DocumentTooLargeError,
+    GlyphError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotReadyError,
+    StageError,
+)
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
+from glyph_core.storage.files import FileStore
 from glyph_core.types import AnswerEvent, DocumentSource
 
 WARM_UP_RETRY_S = 1.0
@@ -54,14 +64,17 @@ class Gateway:
     def __init__(
         self,
         decoder: DeploymentHandle,
+        renderer: DeploymentHandle,
         config: PipelineConfig,
         access: AccessConfig,
         overload: OverloadConfig,
+        store: StoreConfig,
         *,
         serve_side: ServeSide,
         put: Callable[[bytes], Awaitable[bytes]] = ray.put,
     ) -> None:
-        """Raises ConfigError for keys that cannot be read, and where it would be open to other machines unasked."""
+        """Raises ConfigError for keys that cannot be read, for a store that cannot be used, and where it would be open
+        to other machines unasked."""
         keys = ApiKeys.of(access)
         check_exposure(serve_side.listening_host(), keys, access)
         self.recent = LastMinute()
@@ -77,9 +90,12 @@ class Gateway:
         self.reports: tuple[StageReport, ...] = ()
         self._not_ready: str | None = "the service is starting; try again in a few seconds"
         self._decoder, self._put = decoder, put
+        render = config.render or preset(checkpoint.preset)
+        self.files = FileStore(store)
+        self.previews = Previews(self.files, renderer, self._put_document, render)
         self._admission = Admission(
             config.limits,
-            config.render or preset(checkpoint.preset),
+            render,
             self.max_model_len,
             TokenCounter.from_checkpoint(checkpoint.path).count,
         )
@@ -89,7 +105,8 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncGenerator[None]:
-        tasks = [asyncio.create_task(self._warm_up()), asyncio.create_task(self._tell_open_requests())]
+        work = (self._warm_up(), self._tell_open_requests(), keep_swept(self.files))
+        tasks = [asyncio.create_task(task) for task in work]
         yield
         for task in tasks:
             task.cancel()
@@ -118,8 +135,11 @@ class Gateway:
 
         Returns when the decoder has taken it, so that whatever is wrong with the request is raised here.
         """
-        # In a thread: bodies are up to hundreds of megabytes.
-        chat, request = await asyncio.to_thread(self._admit, body)
+        # In threads: bodies and files are up to hundreds of megabytes.
+        owner = owner_of(visit.caller)
+        chat = await asyncio.to_thread(self._understand, body)
+        visit.take(await asyncio.to_thread(self._num_file_bytes, chat, owner))
+        request = await asyncio.to_thread(self._admit, chat, owner)
         visit.answer_id, visit.is_stream = request.request_id, chat.stream
         deadline = Deadline(visit.arrived_at, chat.glyph.timeout_s or self.timeout_s)
         return RunningAnswer(self.model, chat, request, await self._begin(request, deadline))
@@ -132,11 +152,26 @@ class Gateway:
                 param="glyph.timeout_s",
             )
 
-    def _admit(self, body: bytes) -> tuple[ChatRequest, ServedRequest]:
+    def _understand(self, body: bytes) -> ChatRequest:
         chat = parse_chat_request(body)
         self.check_model(chat.model)
         self._check_timeout(chat.glyph.timeout_s)
-        return chat, self._store(self._admission.admit(chat))
+        return chat
+
+    def _num_file_bytes(self, chat: ChatRequest, owner: str) -> int:
+        """Of the uploaded files that ``chat`` names. Raises DocumentTooLargeError where they are more than a body could
+        hold."""
+        num_bytes = sum(self.files.get(owner, file_id).num_bytes for file_id in file_ids_of(chat))
+        if num_bytes > self.limits.max_request_bytes:
+            raise DocumentTooLargeError(
+                f"the files make {num_bytes} bytes; those of a request may make {self.limits.max_request_bytes}: ask "
+                "about fewer at a time",
+                param="messages",
+            )
+        return num_bytes
+
+    def _admit(self, chat: ChatRequest, owner: str) -> ServedRequest:
+        return self._store(self._admission.admit(chat, lambda file_id: self.files.read(owner, file_id)))
 
     def _store(self, conversation: Conversation) -> ServedRequest:
         return ServedRequest(

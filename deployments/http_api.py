@@ -11,11 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
+from deployments.files.routes import files_router
 from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json
-from deployments.visits import Visits, error_response, visit_of
+from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
 from glyph_core.types import Answer, Progress, TextDelta
 
@@ -28,13 +30,15 @@ def build_api(gateway: Gateway) -> FastAPI:
     api = FastAPI(lifespan=gateway.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     api.add_exception_handler(GlyphError, _on_glyph_error)
     api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(ClientDisconnect, _on_client_left)
     api.add_exception_handler(Exception, _on_unforeseen_error)
+    api.include_router(files_router(gateway))
     api.add_middleware(Visits, entrance=gateway.entrance, recent=gateway.recent)
     if gateway.cors_origins:  # outside Visits: a browser asks for leave without a key
         api.add_middleware(
             CORSMiddleware,
             allow_origins=gateway.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
@@ -158,6 +162,11 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     message = f"{request.method} {request.url.path}: {error.detail}"
     details = {"message": message, "type": "invalid_request_error", "code": "not_found", "param": None}
     return JSONResponse({"error": details}, error.status_code, error.headers)
+
+
+async def _on_client_left(_: Request, __: Exception) -> Response:
+    """In the middle of its body. Nobody reads the response; the log knows by its status how the request ended."""
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _on_unforeseen_error(_: Request, __: Exception) -> Response:

@@ -48,10 +48,17 @@ class Wire(BaseModel):
 
 
 class FileContent(Wire):
-    """A document: a data URL or bare base64. Its type is told by its content."""
+    """A document: a data URL, bare base64, or the id of an uploaded file. Its type is told by its content."""
 
-    file_data: str = Field(repr=False)
+    file_data: str | None = Field(None, repr=False)
+    file_id: str | None = Field(None, max_length=256)
     filename: str | None = Field(None, max_length=1024)
+
+    @model_validator(mode="after")
+    def _is_here_or_there(self) -> Self:
+        if (self.file_data is None) == (self.file_id is None):
+            raise ValueError("a file holds either file_data or file_id")
+        return self
 
 
 class ImageUrl(Wire):
@@ -158,6 +165,12 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         return ChatRequest.model_validate(request)
     except ValidationError as error:
         raise invalid_request(error) from error
+
+
+def file_ids_of(request: ChatRequest) -> list[str]:
+    """Of the uploaded files among its documents."""
+    files = (part.file for message in request.messages for part in message.content)
+    return [file.file_id for file in files if file is not None and file.file_id is not None]
 
 
 def invalid_request(error: ValidationError, within: str = "") -> InvalidRequestError:

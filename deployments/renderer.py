@@ -18,6 +18,7 @@ from glyph_core.config import LimitConfig, RenderConfig, preset
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, TokenCounter
 from glyph_core.rendering.page_text import PageText
+from glyph_core.rendering.png import encode_png
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentPlan, DocumentSource, Page
 
@@ -93,6 +94,12 @@ class Renderer:
         return await asyncio.to_thread(
             lambda: tuple(renderer.page_text(source, index) for index in range(pages.start, pages.stop))
         )
+
+    @returns_refusals
+    async def page_png(self, page: RangeRequest) -> bytes:
+        """The one page of the range, for people."""
+        source = await self._sources.get(page.document)
+        return await asyncio.to_thread(lambda: encode_png(self._render(source, page)[0].page.pixels))
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:

@@ -41,6 +41,7 @@ class Visits:
         visit = Visit("unknown", time.monotonic())
         try:
             visit.caller = self._entrance.caller(Headers(scope=scope).get("authorization"))
+            scope["visit"] = visit
             if scope["method"] != "POST":
                 await self._app(scope, receive, send)
                 return
@@ -76,7 +77,7 @@ class Visits:
 
 
 def visit_of(request: Request) -> Visit:
-    """The visit that a POST is part of."""
+    """The visit that a request is part of; /healthz is visited by nobody."""
     visit: Visit = request.scope["visit"]
     return visit
 

@@ -11,9 +11,15 @@ import pytest
 from deployments.admission import Admission, Conversation
 from deployments.openai_types import parse_chat_request
 from glyph_core.config import PRESETS, LimitConfig
-from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
+from glyph_core.errors import (
+    ContextLengthError,
+    DocumentTooLargeError,
+    InvalidRequestError,
+    NotFoundError,
+    RenderConfigError,
+)
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import Message
+from glyph_core.types import DocumentSource, Message
 
 ADMISSION = Admission(
     LimitConfig(render_text_over_tokens=10, max_document_bytes=1000),
@@ -24,9 +30,16 @@ ADMISSION = Admission(
 LONG = "a contract of more than ten words, which is why it is going to be rendered"
 
 
+def read_file(file_id: str) -> DocumentSource:
+    if file_id != "file-1":
+        raise NotFoundError(f"there is no file {file_id!r}", param="file_id")
+    return DocumentSource("stored.txt", b"uploaded before")
+
+
 def admit(*content: Any, **fields: Any) -> Conversation:
     messages = [{"role": "user", "content": list(content) if content else "What?"}]
-    return ADMISSION.admit(parse_chat_request(json.dumps({"model": "m", "messages": messages, **fields}).encode()))
+    body = json.dumps({"model": "m", "messages": messages, **fields})
+    return ADMISSION.admit(parse_chat_request(body.encode()), read_file)
 
 
 def text(words: str) -> dict[str, Any]:
@@ -47,6 +60,26 @@ def test_a_short_text_stays_text() -> None:
     assert conversation.messages == (Message("user", "What?"),)
     assert conversation.documents == ()
     assert conversation.render == PRESETS["mini"]
+
+
+def stored(file_id: str, **more: str) -> dict[str, Any]:
+    return {"type": "file", "file": {"file_id": file_id, **more}}
+
+
+def test_uploaded_files_are_documents_under_their_own_name_or_another() -> None:
+    documents = admit(stored("file-1"), stored("file-1", filename="mine.txt"), text("What?")).documents
+    assert [(document.name, document.content) for document in documents] == [
+        ("stored.txt", b"uploaded before"), ("mine.txt", b"uploaded before"),
+    ]  # fmt: skip
+    assert documents[0].digest == documents[1].digest == DocumentSource("a", b"uploaded before").digest
+
+
+def test_a_file_is_here_or_there() -> None:
+    with pytest.raises(NotFoundError, match="file-2"):
+        admit(stored("file-2"), text("What?"))
+    for both_or_none in ({"file_id": "file-1", "file_data": "YQ=="}, {"filename": "a.txt"}):
+        with pytest.raises(InvalidRequestError, match="either file_data or file_id"):
+            admit({"type": "file", "file": both_or_none}, text("What?"))
 
 
 def test_files_become_documents_before_the_text() -> None:
@@ -162,10 +195,10 @@ def test_more_documents_than_a_request_may_have_pages() -> None:
     admission = Admission(LimitConfig(max_pages=2), PRESETS["mini"], 4096, ADMISSION.count_tokens)
     parts = [file(b"one"), file(b"two"), text("What?")]
     body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
-    assert len(admission.admit(parse_chat_request(json.dumps(body).encode())).documents) == 2
+    assert len(admission.admit(parse_chat_request(json.dumps(body).encode()), read_file).documents) == 2
     parts.insert(0, file(b"three"))
     with pytest.raises(DocumentTooLargeError, match="over 2 documents"):
-        admission.admit(parse_chat_request(json.dumps(body).encode()))
+        admission.admit(parse_chat_request(json.dumps(body).encode()), read_file)
 
 
 def test_only_the_beginning_of_a_very_long_text_is_counted() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,8 +20,11 @@ from deployments import gateway as gateway_module
 from deployments.access import AccessConfig
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
-from glyph_core.config import LimitConfig, PipelineConfig
+from deployments.renderer import LoadedRenderer, Renderer
+from glyph_core.config import LimitConfig, PipelineConfig, StoreConfig
 from glyph_core.errors import EmptyDocumentError, OverloadedError, StageError
+from glyph_core.model.token_counter import TokenCount
+from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
 from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder, Stored
 
@@ -47,13 +52,18 @@ async def serving(
     *,
     access: AccessConfig | None = None,
     overload: OverloadConfig | None = None,
+    store: StoreConfig | None = None,
     warm_up: bool = True,
 ) -> AsyncIterator[httpx.AsyncClient]:
+    store = store or StoreConfig(path=tempfile.mkdtemp(dir=os.environ["XDG_DATA_HOME"]))
+    loaded = LoadedRenderer(PageRenderer, lambda text: TokenCount(len(text) // 4, estimated=True))
     gateway = Gateway(
         LocalHandle(decoder),
+        LocalHandle(Renderer(lambda: loaded, pages_per_message=2)),
         PipelineConfig(limits=limits or LimitConfig()),
         access or AccessConfig(),
         overload or OverloadConfig(),
+        store,
         serve_side=FakeServeSide(),
         put=Stored,
     )

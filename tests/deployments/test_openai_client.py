@@ -106,3 +106,49 @@ def test_what_is_at_fault_is_told_in_openais_form(
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert isinstance(caught.value.body, dict)
     assert set(caught.value.body) == {"message", "type", "code", "param"}
+
+
+def test_the_life_of_a_file(client: openai.OpenAI) -> None:
+    before = {file.id for file in client.files.list()}
+    file = client.files.create(file=("agreement.txt", TEXT), purpose="user_data")
+    brief = client.files.create(
+        file=("brief.txt", TEXT), purpose="assistants", expires_after={"anchor": "created_at", "seconds": 3600}
+    )
+    assert (file.bytes, file.filename, file.purpose, file.expires_at) == (len(TEXT), "agreement.txt", "user_data", None)
+    assert brief.expires_at == brief.created_at + 3600
+    assert client.files.retrieve(file.id) == file
+    assert client.files.wait_for_processing(file.id) == file
+    assert [found.id for found in client.files.list(limit=1) if found.id not in before] == [brief.id, file.id]
+    assert [found.id for found in client.files.list(purpose="assistants")] == [brief.id]
+    assert client.files.content(file.id).read() == TEXT
+    messages: list[Any] = [
+        {"role": "user", "content": [{"type": "file", "file": {"file_id": file.id}},
+                                     {"type": "text", "text": "What is the fee?"}]}
+    ]  # fmt: skip
+    by_id = client.chat.completions.create(model="tiny", messages=messages, max_tokens=16)
+    by_data = client.chat.completions.create(model="tiny", messages=about(TEXT), max_tokens=16)
+    assert by_id.choices[0].message.content == by_data.choices[0].message.content
+    for deleted in (file, brief):
+        assert client.files.delete(deleted.id).deleted
+    for call in (client.files.retrieve, client.files.delete, client.files.content):
+        with pytest.raises(openai.NotFoundError, match="there is no file"):
+            call(file.id)
+    with pytest.raises(openai.NotFoundError, match="there is no file"):
+        client.chat.completions.create(model="tiny", messages=messages)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "purpose", "error"),
+    [
+        ("a.txt", TEXT, "fine-tune", openai.BadRequestError),
+        ("a.txt", b"x" * (64 * 1024**2 + 1), "user_data", openai.APIStatusError),
+    ],
+    ids=["purpose", "size"],
+)
+def test_what_is_wrong_with_an_upload(
+    client: openai.OpenAI, name: str, content: bytes, purpose: Any, error: type[openai.APIStatusError]
+) -> None:
+    with pytest.raises(error) as caught:
+        client.files.create(file=(name, content), purpose=purpose)
+    assert caught.value.status_code in {400, 413}
+    assert [file for file in client.files.list() if file.filename == name] == []

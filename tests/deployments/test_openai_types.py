@@ -87,8 +87,8 @@ def test_harmless_values_are_accepted(fields: dict[str, Any]) -> None:
             "messages.0.content.0.cache",
         ),
         (
-            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
-            "messages.0.content.0.file.file_data",
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f", "file_name": "a"}}]}]},
+            "messages.0.content.0.file.file_name",
         ),
         (
             {"messages": [{"role": "system", "content": [{"type": "file", "file": {"file_data": ""}}]}]},

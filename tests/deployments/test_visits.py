@@ -17,7 +17,7 @@ from deployments.access import AccessConfig
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.visits import Visits
-from glyph_core.config import PipelineConfig
+from glyph_core.config import PipelineConfig, StoreConfig
 from glyph_core.errors import ConfigError, EmptyDocumentError, StageError
 from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder
 from tests.deployments.test_http_api import ANSWER, EVENTS, QUESTION, assert_error, chunks_of, serving
@@ -252,7 +252,7 @@ def test_a_gateway_that_other_machines_reach_does_not_start_without_keys(keys_fi
 
     def start(access: AccessConfig) -> None:
         decoder = LocalHandle(ScriptedDecoder())
-        Gateway(decoder, PipelineConfig(), access, OverloadConfig(), serve_side=Exposed())  # type: ignore[arg-type]
+        Gateway(decoder, decoder, PipelineConfig(), access, OverloadConfig(), StoreConfig(), serve_side=Exposed())  # type: ignore[arg-type]
 
     with pytest.raises(ConfigError, match=r"0\.0\.0\.0"):
         start(AccessConfig())

@@ -1,0 +1,126 @@
+"""OpenAI's Files API, and ours for the pages of a file."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import Field
+
+from deployments.access import owner_of
+from deployments.deadlines import Deadline
+from deployments.files.upload import received_upload
+from deployments.openai_answers import Json
+from deployments.queries import Query, query_of
+from deployments.visits import visit_of
+from glyph_core.errors import NotFoundError
+from glyph_core.storage.files import StoredFile
+
+if TYPE_CHECKING:
+    from deployments.gateway import Gateway
+
+
+class ListQuery(Query):
+    limit: int = Field(10_000, ge=1, le=10_000)
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    purpose: str | None = None
+
+
+def files_router(gateway: Gateway) -> APIRouter:
+    router, store = APIRouter(prefix="/v1/files"), gateway.files
+
+    def owner(request: Request) -> str:
+        return owner_of(visit_of(request).caller)
+
+    @router.post("")
+    async def upload(request: Request) -> Json:
+        visit = visit_of(request)
+
+        async def arriving() -> StoredFile:
+            async with received_upload(request, visit, gateway.limits.max_document_bytes) as sent:
+                expiry = sent.fields.expires_after
+                return await asyncio.to_thread(
+                    store.add,
+                    owner(request),
+                    sent.name,
+                    sent.fields.purpose,
+                    sent.content,
+                    sent.num_bytes,
+                    expires_after_s=expiry.seconds if expiry else None,
+                )
+
+        return file_json(await Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving()))
+
+    @router.get("")
+    async def list_files(request: Request) -> Json:
+        query = query_of(request, ListQuery)
+        files, has_more = await asyncio.to_thread(store.list_after, owner(request), **query.model_dump())
+        return list_json([file_json(file) for file in files], has_more)
+
+    @router.get("/{file_id}")
+    async def retrieve(request: Request, file_id: str) -> Json:
+        return file_json(await asyncio.to_thread(store.get, owner(request), file_id))
+
+    @router.delete("/{file_id}")
+    async def delete(request: Request, file_id: str) -> Json:
+        await asyncio.to_thread(store.delete, owner(request), file_id)
+        return {"id": file_id, "object": "file", "deleted": True}
+
+    @router.get("/{file_id}/content")
+    async def content(request: Request, file_id: str) -> Response:
+        file = await asyncio.to_thread(store.get, owner(request), file_id)
+        chunks = await asyncio.to_thread(store.chunks, owner(request), file_id)
+        headers = {
+            "Content-Length": str(file.num_bytes),
+            "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name, safe='')}",
+        }
+        # Read in threads, as Starlette does with what is no async generator.
+        return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
+
+    @router.get("/{file_id}/pages")
+    async def pages(request: Request, file_id: str) -> Json:
+        render = gateway.previews.render_config(request.query_params)
+        plan = await gateway.previews.plan(owner(request), file_id, render)
+        sizes = [{"number": p.page_index + 1, "width_px": p.width_px, "height_px": p.height_px} for p in plan.pages]
+        return {"object": "list", "data": sizes, "has_more": False, "warnings": list(plan.warnings)}
+
+    @router.get("/{file_id}/pages/{name}")
+    async def page(request: Request, file_id: str, name: str) -> Response:
+        number, dot, suffix = name.partition(".")
+        if not number.isdecimal() or dot + suffix != ".png":
+            raise NotFoundError(f"there is no page {name!r}: pages are 1.png, 2.png, …")
+        render = gateway.previews.render_config(request.query_params)
+        file = await asyncio.to_thread(store.get, owner(request), file_id)
+        # The same bytes under the same configuration make the same picture, and whose it is is asked each time.
+        tag = f'"{render.page_digest(file.digest, int(number) - 1)}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        png = await gateway.previews.png(owner(request), file_id, int(number), render)
+        return Response(png, media_type="image/png", headers=headers)
+
+    return router
+
+
+def file_json(file: StoredFile) -> Json:
+    """OpenAI's file object. A file can be asked about as soon as it is there: it is always processed."""
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.num_bytes,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+        "filename": file.name,
+        "purpose": file.purpose,
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+def list_json(rows: list[Json], has_more: bool) -> Json:
+    ids = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": rows, **ids, "has_more": has_more}
