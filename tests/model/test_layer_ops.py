@@ -31,6 +31,30 @@ def test_norms(size: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_a_norm_after_a_sum(dtype: torch.dtype) -> None:
+    residual, x, weight = draw(3, 96, dtype=dtype), draw(3, 96, dtype=dtype, seed=1), 1 + draw(96, dtype=dtype) / 4
+    got, expected = (ops.add_norm(residual, x, weight, EPS) for ops in (TritonOps(), TorchOps()))
+    assert torch.equal(expected[0], residual + x)
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("num_places", [4, 8])
+def test_halves_turn_as_neighbours_do(num_places: int) -> None:
+    """The same pairs, put elsewhere: place i and i + R / 2 instead of 2 i and 2 i + 1."""
+    x, angles = draw(5, 10 * 16), draw(5, num_places)
+    order = torch.arange(2 * num_places, device=DEVICE).view(num_places, 2).t().flatten()
+    for ops in (TorchOps(), TritonOps()):
+        halves, neighbours = x.clone(), x.clone()
+        heads = neighbours.view(5, 10, 16)[:, :8]
+        heads[..., order] = x.view(5, 10, 16)[:, :8, : 2 * num_places]
+        ops.rotate_halves(halves, angles.cos(), angles.sin(), 8, 16)
+        ops.rotate(neighbours, angles.cos(), angles.sin(), 8, 16)
+        heads[..., : 2 * num_places] = heads[..., order]
+        torch.testing.assert_close(halves, neighbours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_rotation_leaves_values_and_the_rest_of_a_head_alone(dtype: torch.dtype) -> None:
     x = draw(5, 10 * 16, dtype=dtype)
     angles = draw(5, 4)
