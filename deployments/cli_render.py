@@ -15,8 +15,7 @@ from glyph_core.config import LimitConfig, RenderConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.errors import InvalidRequestError
 from glyph_core.model.checkpoint import Checkpoint, resolve_checkpoint
-from glyph_core.model.family import geometry_of
-from glyph_core.model.patches import PatchGeometry
+from glyph_core.model.family import PageGeometry, geometry_of
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.rendering.placed import Span
 from glyph_core.rendering.png import encode_png
@@ -187,7 +186,7 @@ def file_stems(names: Sequence[str]) -> list[str]:
     return stems
 
 
-def _page_image(page: Page, document: str, path: Path, geometry: PatchGeometry) -> PageImage:
+def _page_image(page: Page, document: str, path: Path, geometry: PageGeometry) -> PageImage:
     width_px, height_px = page.plan.width_px, page.plan.height_px
     return PageImage(
         file=str(path),

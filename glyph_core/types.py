@@ -99,7 +99,7 @@ class PageFeatures:
 
     plan: PagePlan
     grid_thw: tuple[int, int, int]  # patches, before the spatial merge
-    features: torch.Tensor = field(repr=False)  # (num_visual_tokens, hidden_size), on the host
+    features: torch.Tensor = field(repr=False)  # (num_visual_tokens, the language model's feature_size), on the host
     error: PageError | None = None  # the page's
 
     @property

@@ -26,7 +26,7 @@ SPECIAL_TOKENS = (
 SPECIAL_IDS = {token: 256 + i for i, token in enumerate(SPECIAL_TOKENS)}
 VOCAB_SIZE = 288
 IMAGE = "<|image|>"
-EMBEDDING_STD, SHARPNESS = 0.3, 3.0  # of _scatter
+EMBEDDING_STD, SHARPNESS = 0.3, 3.0  # of scatter
 CHAT_TEMPLATE = Path(__file__).parent.parent / "glyph_core" / "checkpoints" / "glyph_mini" / "chat_template.jinja"
 
 
@@ -34,13 +34,13 @@ def make_tiny_glm4v(folder: Path, seed: int = 0, *, max_model_len: int = 4096, d
     """Writes a whole checkpoint to ``folder`` and returns it: about 0.2 M weights, 2 layers, a byte-level tokenizer."""
     config = _config(max_model_len)
     model = Glm4vForConditionalGeneration(config)
-    _scatter(model, seed)
+    scatter(model, seed)
     generation = model.generation_config
     generation.eos_token_id = [SPECIAL_IDS["<|endoftext|>"], SPECIAL_IDS["<|user|>"]]
     generation.pad_token_id = SPECIAL_IDS["<|endoftext|>"]
     generation.do_sample = False
     model.to(getattr(torch, dtype)).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE.read_text())
     processor = {"image_processor": json.loads(Glm4vImageProcessorPil().to_json_string())}
     (folder / "processor_config.json").write_text(json.dumps(processor))
@@ -126,7 +126,7 @@ def _config(max_model_len: int) -> Glm4vConfig:
     )
 
 
-def _scatter(model: torch.nn.Module, seed: int) -> None:
+def scatter(model: torch.nn.Module, seed: int) -> None:
     """Draws every weight: matrices with variance 1 / fan-in, small token embeddings, sharp attention; norms are 1."""
     random = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
@@ -134,19 +134,23 @@ def _scatter(model: torch.nn.Module, seed: int) -> None:
             std = EMBEDDING_STD if "embed_tokens" in name else weight[0].numel() ** -0.5
             sharper = SHARPNESS if "q_proj" in name or "k_proj" in name else 1.0
             torch.nn.init.normal_(weight, std=std * sharper, generator=random)
+        elif name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.constant_(weight, SHARPNESS)  # it takes away what sharpens the products before it
         elif name.endswith("bias"):
             torch.nn.init.normal_(weight, std=0.1, generator=random)
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, GPT-2's letters for bytes, and GLM's special tokens."""
+def byte_tokenizer(
+    tokens: Sequence[str] = SPECIAL_TOKENS, *, end_token: str = "<|endoftext|>", bos_token: str | None = None
+) -> PreTrainedTokenizerFast:
+    """One token a byte, GPT-2's letters for bytes, and special ``tokens``, GLM's unless told."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     letter = {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
     tokenizer = Tokenizer(models.BPE(vocab={letter[byte]: byte for byte in range(256)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    tokenizer.add_special_tokens(list(tokens))
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|endoftext|>", pad_token="<|endoftext|>", model_max_length=4096
+        tokenizer_object=tokenizer, bos_token=bos_token, eos_token=end_token, pad_token=end_token, model_max_length=4096
     )

@@ -8,8 +8,8 @@ import torch
 from transformers import AutoConfig, Glm4vForConditionalGeneration
 
 from deployments.bench.limits import least_s
-from glyph_core.model.glm4v import Glm4vVisionModel
 from glyph_core.model.shape import ModelShape, VisionShape
+from glyph_core.model.transformers_vision import PatchVisionModel
 
 if TYPE_CHECKING:
     from deployments.bench.engine import BenchPlan
@@ -40,7 +40,7 @@ def vision_figures(config: dict[str, Any], plan: BenchPlan, matmul_flops_s: floa
     """A batch of pages through the vision tower and projector."""
     model = _random_model(config, plan)
     model.model.language_model = model.lm_head = None
-    tower, shape = Glm4vVisionModel(model), ModelShape.of(config).vision
+    tower, shape = PatchVisionModel(model), ModelShape.of(config).vision
     height, width = PATCH_GRID
     grids = torch.tensor([[1, height, width]] * plan.encode_pages)
     pixels = torch.randn(plan.encode_pages * height * width, shape.patch_numbers)

@@ -112,7 +112,7 @@ class Engine:
         return sequence.first_page_after(sequence.num_computed_tokens) if sequence else 0
 
     def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
-        """Hands over the features (num_tokens, H) of a page; any order. They are kept until the request ends.
+        """Hands over a page's features (num_tokens, feature size), in any order. They are kept until the request ends.
 
         Pages of a request that has ended are dropped. Raises StageError for features of another shape.
         """
@@ -122,7 +122,7 @@ class Engine:
         pages = sequence.prompt.pages
         if not 0 <= page_number < len(pages):
             raise StageError(f"request {request_id!r} has {len(pages)} pages; page number {page_number} was fed")
-        expected = (pages[page_number].num_tokens, self._model.hidden_size)
+        expected = (pages[page_number].num_tokens, self._model.feature_size)
         if tuple(features.shape) != expected:
             raise StageError(
                 f"the features of page number {page_number} of request {request_id!r} have shape "

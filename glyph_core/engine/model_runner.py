@@ -104,8 +104,11 @@ class ModelRunner:
         return hidden[to_device(last_rows, hidden.device)] if len(last_rows) else None
 
     def _embed(self, chunks: Sequence[Chunk], token_ids: torch.Tensor) -> torch.Tensor:
-        """(T, H): the tokens' embeddings, and page features in place of placeholder tokens."""
+        """(T, H): the tokens' embeddings, and page features in place of placeholder tokens. As wide as features, with
+        zeros beside the text, where there are any and they are wider."""
         embeds = self._model.embed(token_ids)
+        if self._model.feature_size > embeds.shape[1] and any(_has_page(chunk) for chunk in chunks):
+            embeds = torch.nn.functional.pad(embeds, (0, self._model.feature_size - embeds.shape[1]))
         row = 0  # of the chunk's first token
         for chunk in chunks:
             pages = chunk.sequence.prompt.pages
@@ -155,3 +158,10 @@ def _num_blocks_in(model: TextModel, config: EngineConfig) -> int:
             f"engine needs 2; a block of this model takes {block_bytes} bytes"
         )
     return num_blocks
+
+
+def _has_page(chunk: Chunk) -> bool:
+    """Some of its tokens are a page's."""
+    pages = chunk.sequence.prompt.pages
+    number = chunk.sequence.first_page_after(chunk.start)
+    return number < len(pages) and pages[number].start < chunk.stop

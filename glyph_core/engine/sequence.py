@@ -46,7 +46,7 @@ class Sequence:
     block_table: list[int] = field(default_factory=list)  # set by the block manager
     num_mirrored_blocks: int = 0  # first ones, on the device too; raised by BlockTables, lowered by the block manager
     block_hashes: list[bytes] = field(default_factory=list)  # of its first full blocks; set by the block manager
-    features: dict[int, torch.Tensor] = field(default_factory=dict)  # page number → (num_tokens, H); set by the engine
+    features: dict[int, torch.Tensor] = field(default_factory=dict)  # page number → its rows; set by the engine
     _page_stops: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

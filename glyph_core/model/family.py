@@ -1,6 +1,7 @@
 """What a model family brings: one adapter behind these protocols, and a registry by ``model_type``.
 
-Nothing outside an adapter knows which family runs. Importing this module imports no torch; making an adapter does.
+Nothing outside an adapter knows which family runs. Neither this module nor making an adapter imports torch: only
+loading does, so that the processes that load nothing can ask an adapter too.
 
 Shapes: T tokens of all sequences of a step, H hidden size, V vocabulary, N patches of a batch of pages.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import Checkpoint
-from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
+from glyph_core.model.patches import GridTHW
 from glyph_core.types import PagePlacement, PagePlan, Prompt
 
 if TYPE_CHECKING:
@@ -22,7 +23,33 @@ if TYPE_CHECKING:
 
     from glyph_core.model.attention import PagedAttention
 
-ADAPTERS = {"glm4v": "glyph_core.model.glm4v:Glm4vFamily"}
+ADAPTERS = {
+    "glm4v": "glyph_core.model.glm4v:Glm4vFamily",
+    "llava": "glyph_core.model.llava:LlavaFamily",
+    "llava_next": "glyph_core.model.llava_next:LlavaNextFamily",
+    "qwen2_5_vl": "glyph_core.model.qwen2_5_vl:Qwen25VLFamily",
+    "qwen3_vl": "glyph_core.model.qwen3_vl:Qwen3VLFamily",
+}
+
+
+class PageGeometry(Protocol):
+    """From a page's size to its patches, and to what it costs in visual tokens."""
+
+    def grid_thw(self, width_px: int, height_px: int) -> GridTHW:
+        """The patches of a page of this size, after the family's resize: frames or tiles, rows and columns."""
+        ...
+
+    def layout(self, width_px: int, height_px: int) -> tuple[int, ...]:
+        """The grid, and what else the family's vision tower asks of a page."""
+        ...
+
+    def num_visual_tokens(self, grid_thw: GridTHW) -> int:
+        """Placeholder tokens of a page with this grid."""
+        ...
+
+    def patches(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (height, width) or (height, width, 3) → the page's rows of pixel_values, float32."""
+        ...
 
 
 class TextModel(Protocol):
@@ -33,6 +60,7 @@ class TextModel(Protocol):
     num_kv_heads: int
     head_dim: int
     hidden_size: int
+    feature_size: int  # of a page's features: the hidden size, or several times that where layers get some of their own
     vocab_size: int
     dtype: torch.dtype
     device: torch.device
@@ -50,7 +78,11 @@ class TextModel(Protocol):
         ...
 
     def forward(self, inputs_embeds: torch.Tensor, positions: torch.Tensor, attention: PagedAttention) -> torch.Tensor:
-        """(T, H) and (3, T) → last hidden states (T, H), normalised, ready for :meth:`logits`."""
+        """(T, H) and (3, T) → last hidden states (T, H), normalised, ready for :meth:`logits`.
+
+        ``inputs_embeds`` may be as wide as features are: beside the embeddings then stands what the first layers add
+        to their outputs, zero for tokens of text.
+        """
         ...
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -61,12 +93,11 @@ class TextModel(Protocol):
 class VisionModel(Protocol):
     """The vision tower and projector. Its parameters need no gradient."""
 
-    hidden_size: int  # of the features: the language model's
     dtype: torch.dtype
     device: torch.device
 
     def encode(self, pixel_values: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
-        """(N, patch dim) float32 and (pages, 3) int64 → one (num_visual_tokens, H) a page, on the model's device."""
+        """What :meth:`Family.preprocess` gives → one (num_visual_tokens, feature size) a page, on the device."""
         ...
 
 
@@ -74,6 +105,7 @@ class Family(Protocol):
     """A checkpoint as its family reads it. Making one reads small files only."""
 
     checkpoint: Checkpoint
+    geometry: PageGeometry
     placeholder_token_id: int  # stands in a prompt where a visual token's features go
 
     def grid_thw(self, width_px: int, height_px: int) -> GridTHW:
@@ -85,8 +117,8 @@ class Family(Protocol):
         ...
 
     def preprocess(self, pages: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pages' pixels, uint8 (height, width) or (height, width, 3) → pixel_values (N, patch dim) float32 and
-        grid_thw (pages, 3) int64, what :meth:`VisionModel.encode` takes."""
+        """Pages' pixels, uint8 (height, width) or (height, width, 3) → pixel_values (N, …) float32, patches or tiles of
+        all pages, and their layouts (pages, 3 or more) int64, of which the first three numbers are grid_thw."""
         ...
 
     def load_text(
@@ -110,13 +142,9 @@ def family_of(checkpoint: Checkpoint) -> Family:
     return cast("Family", getattr(import_module(module), name)(checkpoint))
 
 
-def geometry_of(checkpoint: Checkpoint) -> PatchGeometry:
-    """What a page costs in visual tokens, for those who don't run the model: unlike an adapter it needs no torch.
-
-    Raises ModelError for a family that we don't know.
-    """
-    _check_known(checkpoint)
-    return read_geometry(checkpoint.path)  # of all families so far
+def geometry_of(checkpoint: Checkpoint) -> PageGeometry:
+    """What a page costs in visual tokens. Raises ModelError for a family that we don't know."""
+    return family_of(checkpoint).geometry
 
 
 def _check_known(checkpoint: Checkpoint) -> None:

@@ -50,6 +50,7 @@ class FusedGlm4vTextModel:
         self.num_kv_heads: int = text.num_key_value_heads
         self.head_dim: int = text.hidden_size // text.num_attention_heads
         self.hidden_size: int = text.hidden_size
+        self.feature_size: int = text.hidden_size
         self.vocab_size: int = text.vocab_size
         self.dtype, self.device = weights.dtype, weights.device
         self.is_static = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,31 @@ def load_part(
     _refuse(path, "lack", sorted(report["missing_keys"]))
     _refuse(path, "have the wrong shape for", sorted(name for name, *_ in report["mismatched_keys"]))
     return model.to(device).eval().requires_grad_(False)
+
+
+def make_random_part(
+    base: Any, path: Path, *, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str
+) -> Any:
+    """As :func:`load_part`, with weights that are drawn on the device, for measuring. Norms are 1, biases 0, matrices
+    of variance 1 / columns."""
+    config = load_config(path)
+    part = _part_class(base, dropped)
+    small = deepcopy(config)
+    for half in (small.text_config, small.vision_config):
+        setattr(half, "depth" if hasattr(half, "depth") else "num_hidden_layers", 1)
+    buffers = dict(part._from_config(small).named_buffers())  # rotary frequencies and the like: no layer has its own
+    with torch.device("meta"):
+        model = part._from_config(config, dtype=dtype, attn_implementation=attention)
+    for name, weight in list(model.named_parameters()):
+        drawn = torch.empty(weight.shape, dtype=dtype, device=device)
+        if weight.dim() > 1:
+            drawn.normal_(std=weight[0].numel() ** -0.5)
+        else:
+            drawn.fill_(0.0 if name.endswith("bias") else 1.0)
+        _put(model, name, torch.nn.Parameter(drawn, requires_grad=False))
+    for name, _ in list(model.named_buffers()):
+        _put(model, name, buffers[name].to(device))
+    return model.eval()
 
 
 def load_config(path: Path) -> Any:
@@ -120,6 +146,11 @@ def _part_class(base: Any, dropped: Sequence[str]) -> Any:
     ignored = [rf"^{name.replace('.', chr(92) + '.')}\." for name in dropped]
     body = {"__init__": __init__, "__module__": base.__module__, "_keys_to_ignore_on_load_unexpected": ignored}
     return type(base.__name__, (base,), body)
+
+
+def _put(model: torch.nn.Module, name: str, tensor: torch.Tensor) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, tensor)
 
 
 def _refuse(path: Path, what: str, names: Sequence[str]) -> None:

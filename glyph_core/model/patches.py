@@ -1,13 +1,13 @@
 """From a page's pixels to the patches that a vision tower takes, in numpy and PIL.
 
-Follows transformers' ``Glm4vImageProcessorPil`` (and the smart resize of Qwen2-VL, Wang et al. 2024, that it comes
-from), to which the tests hold it equal.
+Follows transformers' ``Glm4vImageProcessorPil`` and ``Qwen2VLImageProcessorPil`` (smart resize of Qwen2-VL, Wang et al.
+2024), to which the tests hold it equal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,13 @@ class PatchGeometry:
     patch_size: int  # px
     merge_size: int  # a visual token is merge_size² patches
     temporal_patch_size: int
-    min_pixels: int  # of all frames
+    min_pixels: int  # of the frames that count
     max_pixels: int
     mean: tuple[float, ...]  # of red, green and blue, in 0..1
     std: tuple[float, ...]
     rescale_factor: float
     resample: int  # PIL's number of the filter
+    counts_frames: bool = True  # GLM: the limits are for all frames, and a page narrower than a token is enlarged first
 
     @property
     def token_size(self) -> int:
@@ -46,9 +47,9 @@ class PatchGeometry:
 
         Raises InvalidDocumentError for a page more than 200 times as long as wide.
         """
-        side, frames = self.token_size, self.temporal_patch_size
+        side, frames = self.token_size, self.temporal_patch_size if self.counts_frames else 1
         width, height = width_px, height_px
-        if min(width, height) < side:
+        if self.counts_frames and min(width, height) < side:
             scale = max(side / height, side / width)
             width, height = int(width * scale), int(height * scale)
         if max(width, height) / min(width, height) > MAX_ASPECT_RATIO:
@@ -70,6 +71,10 @@ class PatchGeometry:
         width, height = self.resized(width_px, height_px)
         return 1, height // self.patch_size, width // self.patch_size
 
+    def layout(self, width_px: int, height_px: int) -> tuple[int, ...]:
+        """The grid is all that a vision tower asks of a page."""
+        return self.grid_thw(width_px, height_px)
+
     def num_visual_tokens(self, grid_thw: GridTHW) -> int:
         return math.prod(grid_thw) // self.merge_size**2
 
@@ -77,7 +82,7 @@ class PatchGeometry:
         """A page's pixels, uint8 (height, width) or (height, width, 3) → normalised patches (rows * columns of
         patches, 3 * temporal_patch_size * patch_size²) float32, the patches of a visual token side by side."""
         resized = self._resize(pixels)
-        levels = self._levels()  # (3, 256)
+        levels = level_table(self.mean, self.std, self.rescale_factor)  # (3, 256)
         channels = resized[..., None] if resized.ndim == 2 else resized
         tiles = self._tiles(channels)  # (rows * columns, channels, p²)
         out = np.empty((len(tiles), 3, self.temporal_patch_size, self.patch_size**2), np.float32)
@@ -92,12 +97,6 @@ class PatchGeometry:
             return pixels
         return np.asarray(Image.fromarray(pixels).resize(size, self.resample))
 
-    def _levels(self) -> np.ndarray:
-        """What each of the 256 levels becomes in each channel, (3, 256) float32: a page has no other values."""
-        level = (np.arange(256, dtype=np.float64) * self.rescale_factor).astype(np.float32)
-        mean, std = (np.asarray(values, np.float32)[:, None] for values in (self.mean, self.std))
-        return (level[None] - mean) / std
-
     def _tiles(self, channels: np.ndarray) -> np.ndarray:
         """(height, width, C) → (rows * columns of patches, C, patch_size²), in the order of the visual tokens."""
         height, width, num_channels = channels.shape
@@ -106,34 +105,43 @@ class PatchGeometry:
         return grid.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, num_channels, p * p)
 
 
+def level_table(mean: Sequence[float], std: Sequence[float], rescale_factor: float) -> np.ndarray:
+    """What each of the 256 levels becomes in each channel, (3, 256) float32: a page has no other values."""
+    level = (np.arange(256, dtype=np.float64) * rescale_factor).astype(np.float32)
+    means, deviations = (np.asarray(values, np.float32)[:, None] for values in (mean, std))
+    return (level[None] - means) / deviations
+
+
 def _floor(length: float, side: int) -> int:
     return max(side, math.floor(length / side) * side)
 
 
-def read_geometry(path: Path) -> PatchGeometry:
+def read_geometry(path: Path, *, counts_frames: bool = True) -> PatchGeometry:
     """From ``processor_config.json`` (transformers 5) or ``preprocessor_config.json`` in the folder ``path``.
 
     Raises ModelError where neither is there or a key is missing.
     """
-    values = _processor_config(path)
+    values = read_processor(path)
     try:
-        size = values["size"]
+        size = values.get("size") or {}
         return PatchGeometry(
             patch_size=int(values["patch_size"]),
             merge_size=int(values["merge_size"]),
             temporal_patch_size=int(values["temporal_patch_size"]),
-            min_pixels=int(size["shortest_edge"]),
-            max_pixels=int(size["longest_edge"]),
+            min_pixels=int(values.get("min_pixels") or size["shortest_edge"]),  # the first is Qwen's older name
+            max_pixels=int(values.get("max_pixels") or size["longest_edge"]),
             mean=tuple(values["image_mean"]),
             std=tuple(values["image_std"]),
             rescale_factor=float(values.get("rescale_factor", 1 / 255)),
             resample=int(values.get("resample", Image.Resampling.BICUBIC)),
+            counts_frames=counts_frames,
         )
     except KeyError as error:
         raise ModelError(f"the image processor's configuration in {path} lacks the key {error}") from error
 
 
-def _processor_config(path: Path) -> Mapping[str, Any]:
+def read_processor(path: Path) -> Mapping[str, Any]:
+    """The image processor's settings in the folder ``path``; raises ModelError where there are none."""
     values = read_json(path / "processor_config.json").get("image_processor")
     values = values or read_json(path / "preprocessor_config.json")
     if not values:

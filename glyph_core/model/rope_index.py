@@ -1,4 +1,4 @@
-"""Rotary positions of a prompt by the transformers model's own ``get_rope_index``."""
+"""Rotary positions of a prompt: by the transformers model's own ``get_rope_index``, or one after the other."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def rope_index(model: Any, prompt: Prompt) -> tuple[torch.Tensor, int]:
     grids = torch.tensor([page.grid_thw for page in prompt.pages]) if prompt.pages else None
     positions, deltas = model.model.get_rope_index(token_ids, token_types, image_grid_thw=grids)
     return positions[:, 0], int(deltas.item())
+
+
+def sequential_index(prompt: Prompt) -> tuple[torch.Tensor, int]:
+    """As :func:`rope_index`, for models that count tokens: all axes are the token's index."""
+    return torch.arange(len(prompt.token_ids)).expand(3, -1), 0

@@ -12,12 +12,13 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
 from glyph_core.errors import InvalidRequestError, ModelError
-from glyph_core.model.checkpoint import Checkpoint
+from glyph_core.model.checkpoint import Checkpoint, read_json
 
 Turn = Mapping[str, Any]
 """A message as transformers' chat templates take it: ``role``, and ``content`` as a string or as a list of parts,
 ``{"type": "image"}`` for a page and ``{"type": "text", "text": …}``."""
 
+PROBE = "probe"
 PRIVATE_USE = range(0xF0000, 0xFFFFE)  # characters without a meaning of their own; no text has all 65,534
 
 
@@ -31,13 +32,16 @@ class Tokenizer:
         except (OSError, ValueError) as error:
             raise ModelError(f"the tokenizer in {checkpoint.path} cannot be loaded: {error}") from error
         if not self._template.chat_template:
-            raise ModelError(f"{checkpoint.path} has no chat template (chat_template.jinja)")
+            self._template.chat_template = _processors_template(checkpoint)
         description = json.loads(self._template.backend_tokenizer.to_str())
         self._tokenizer = _backend(description)
         self._marks = {token["content"]: int(token["id"]) for token in description["added_tokens"] if _is_mark(token)}
         self._text_only = _backend(
             description | {"added_tokens": [token for token in description["added_tokens"] if not _is_mark(token)]}
         )
+        self._wants_parts = False
+        self._wants_parts = self._loses_plain_strings()
+        self._opening = self._find_opening()
         self._mark = re.compile(f"({'|'.join(map(re.escape, sorted(self._marks, key=len, reverse=True)))})")
 
     def encode(self, text: str) -> list[int]:
@@ -58,7 +62,8 @@ class Tokenizer:
         Raises InvalidRequestError where the template refuses these turns, with its reason.
         """
         try:
-            text: str = self._template.apply_chat_template(list(turns), add_generation_prompt=True, tokenize=False)
+            turns = [_in_parts(turn) for turn in turns] if self._wants_parts else list(turns)
+            text: str = self._template.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         except TemplateError as error:
             raise InvalidRequestError(f"the model's chat template takes no such messages: {error}") from error
         return text
@@ -70,12 +75,43 @@ class Tokenizer:
         if not everything.isascii():
             _check_unicode(everything)
         if not self._marks or not self._mark.search(everything):
-            return self._tokenizer.encode(self.apply_chat_template(turns), add_special_tokens=False).ids
+            return self._opened(self._tokenizer.encode(self.apply_chat_template(turns), add_special_tokens=False).ids)
         breaker = next(chr(code) for code in PRIVATE_USE if chr(code) not in everything)
         token_ids: list[int] = []
         for piece in self._mark.split(self.apply_chat_template([_broken(turn, breaker) for turn in turns])):
             token_ids += [self._marks[piece]] if piece in self._marks else self.encode(piece.replace(breaker, ""))
-        return token_ids
+        return self._opened(token_ids)
+
+    def _opened(self, token_ids: list[int]) -> list[int]:
+        is_open = token_ids[: len(self._opening)] == self._opening
+        return token_ids if is_open else self._opening + token_ids
+
+    def _find_opening(self) -> list[int]:
+        """What the tokenizer puts before every text, such as Llama's ``<s>``, which its template leaves to it."""
+        bare = self._tokenizer.encode(PROBE, add_special_tokens=False).ids
+        framed: list[int] = self._template(PROBE)["input_ids"]
+        start = next((i for i in range(len(framed)) if framed[i : i + len(bare)] == bare), 0)
+        return framed[:start]
+
+    def _loses_plain_strings(self) -> bool:
+        """Some templates, such as LLaVA's, leave out a turn whose content is no list of parts."""
+        try:
+            return PROBE not in self.apply_chat_template([{"role": "user", "content": PROBE}])
+        except InvalidRequestError:
+            return False
+
+
+def _processors_template(checkpoint: Checkpoint) -> str:
+    """Where older checkpoints have their chat template. Raises ModelError where there is none."""
+    template = read_json(checkpoint.path / "chat_template.json").get("chat_template")
+    if not template:
+        raise ModelError(f"{checkpoint.path} has no chat template (chat_template.jinja)")
+    return str(template)
+
+
+def _in_parts(turn: Turn) -> Turn:
+    content = turn["content"]
+    return {**turn, "content": [{"type": "text", "text": content}]} if isinstance(content, str) else turn
 
 
 def _check_unicode(text: str) -> None:

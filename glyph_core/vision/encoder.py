@@ -30,7 +30,7 @@ class VisionEncoder:
     def encode(self, pages: Sequence[Page]) -> list[PageFeatures]:
         """Features of ``pages``, in their order; how pages are grouped changes nothing but rounding.
 
-        Each page's features are (num_visual_tokens, hidden_size) of the model's dtype, in memory of their own.
+        Each page's features are (num_visual_tokens, feature size) of the model's dtype, in memory of their own.
         """
         if not pages:
             return []
@@ -38,5 +38,5 @@ class VisionEncoder:
         encoded = self._model.encode(pixel_values, grid_thw)
         return [
             PageFeatures(plan=page.plan, grid_thw=(t, h, w), features=features.to("cpu", copy=True), error=page.error)
-            for page, (t, h, w), features in zip(pages, grid_thw.tolist(), encoded, strict=True)
+            for page, (t, h, w, *_), features in zip(pages, grid_thw.tolist(), encoded, strict=True)
         ]

@@ -14,9 +14,11 @@ from glyph_core.config import EngineConfig
 from glyph_core.engine.engine import Engine
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import TextModel, family_of, place_pages
+from glyph_core.model.tokenizer import Tokenizer
 from glyph_core.types import PagePlan, digest_of
 from tests.engine.driving import Case
-from tests.tiny_checkpoint import hf_generate, hf_inputs, make_tiny_glm4v, question_about, random_pages
+from tests.tiny_checkpoint import make_tiny_glm4v, question_about, random_pages
+from tests.tiny_families import hf_generate, hf_inputs
 
 MAX_MODEL_LEN = 4096
 NUM_TOKENS = 32
@@ -55,21 +57,27 @@ def whole_model(tiny_folder: Path) -> Glm4vForConditionalGeneration:
 @pytest.fixture(scope="session")
 def tiny_case(tiny_folder: Path) -> CaseFactory:
     """``tiny_case(sizes, seed, question)``: a request to the tiny checkpoint, and transformers' greedy answer to it."""
-    family = family_of(resolve_checkpoint(str(tiny_folder)))
+    return case_factory(tiny_folder)
+
+
+def case_factory(folder: Path) -> CaseFactory:
+    """Requests to a tiny checkpoint of any family."""
+    checkpoint = resolve_checkpoint(str(folder))
+    family, tokenizer = family_of(checkpoint), Tokenizer(checkpoint)
     vision = family.load_vision(torch.float32, torch.device("cpu"))
 
     @lru_cache
     def make(sizes: Sizes, seed: int = 0, question: str = "Who signed it?") -> Case:
         pages = random_pages(sizes, seed)
-        inputs = hf_inputs(tiny_folder, pages, question_about(len(pages), question))
-        ids, image = inputs["input_ids"][0].tolist(), family.placeholder_token_id
-        one_a_page = [token for i, token in enumerate(ids) if token != image or ids[i - 1] != image]
+        messages = question_about(len(pages), question)
         plans = [PagePlan(i, *sizes[i], digest_of(page.tobytes())) for i, page in enumerate(pages)]
-        features = vision.encode(inputs["pixel_values"], inputs["image_grid_thw"]) if pages else []
+        prompt = place_pages(family, tokenizer.encode_chat(messages), plans)
+        inputs = hf_inputs(folder, pages, messages)
+        assert list(prompt.token_ids) == inputs["input_ids"][0].tolist()
         return Case(
-            prompt=place_pages(family, one_a_page, plans),
-            features=features,
-            expected=hf_generate(tiny_folder, pages, question, NUM_TOKENS),
+            prompt=prompt,
+            features=vision.encode(*family.preprocess(pages)) if pages else [],
+            expected=hf_generate(folder, pages, question, NUM_TOKENS),
             hf_inputs=inputs,
         )
 

@@ -16,7 +16,7 @@ class FakeTextModel:
     All tokens of a page stand at one position, so generated tokens have a position delta.
     """
 
-    num_layers, num_heads, num_kv_heads, head_dim, hidden_size, vocab_size = 2, 1, 1, 8, 8, 32
+    num_layers, num_heads, num_kv_heads, head_dim, hidden_size, feature_size, vocab_size = 2, 1, 1, 8, 8, 8, 32
     is_static = False
     dtype, device = torch.float64, torch.device("cpu")
 

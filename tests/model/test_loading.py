@@ -16,12 +16,13 @@ from transformers import Glm4vConfig, Glm4vForConditionalGeneration
 from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
-from glyph_core.model.glm4v import TEXT_PARTS, VISION_PARTS
+from glyph_core.model.glm4v import Glm4vFamily
 from glyph_core.model.loading import is_fused, load_part, pick_device, pick_dtype, pick_vision_dtype
+from glyph_core.model.transformers_family import TEXT_PARTS
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 CPU = torch.device("cpu")
-PARTS = {"text": VISION_PARTS, "vision": TEXT_PARTS}  # what each leaves out
+PARTS = {"text": Glm4vFamily.vision_parts, "vision": TEXT_PARTS}  # what each leaves out
 EDGE = "model.visual.merger.proj.weight", "model.language_model.layers.1.self_attn.q_proj.bias"
 
 
@@ -172,7 +173,7 @@ def test_a_configuration_that_transformers_refuses(copy: Path) -> None:
     config["text_config"]["hidden_size"] = "large"
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"config\.json is no configuration that transformers knows"):
-        family_of(resolve_checkpoint(str(copy)))
+        family_of(resolve_checkpoint(str(copy))).load_text(torch.float32, CPU)
 
 
 def test_the_language_model_is_fused_unless_told_otherwise() -> None:

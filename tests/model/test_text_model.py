@@ -110,7 +110,7 @@ def test_positions_are_those_that_generate_uses(
 def test_the_model_says_its_shape(text: TextModel, vision: VisionModel) -> None:
     assert (text.num_layers, text.num_kv_heads, text.head_dim, text.hidden_size, text.vocab_size) == (2, 2, 16, 64, 288)
     assert (text.dtype, text.device, vision.dtype, vision.device) == (torch.float32, CPU, torch.float32, CPU)
-    assert vision.hidden_size == text.hidden_size
+    assert text.feature_size == text.hidden_size
     hidden = torch.zeros(3, 64)
     assert text.logits(hidden).shape == (3, 288)
     assert not text.embed(torch.tensor([1])).requires_grad

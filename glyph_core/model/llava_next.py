@@ -1,0 +1,31 @@
+"""Family ``llava_next``, ``LlavaNextForConditionalGeneration``: LLaVA-NeXT (Liu et al. 2024), as LLaVA, with tiles of
+its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glyph_core.errors import ModelError
+from glyph_core.model.llava import LlavaFamily
+from glyph_core.model.tiles import NextTileGeometry, read_pinpoints, read_tile_look
+
+if TYPE_CHECKING:
+    import torch
+
+    from glyph_core.model.family import PageGeometry, VisionModel
+
+
+class LlavaNextFamily(LlavaFamily):
+    architecture = "LlavaNextForConditionalGeneration"
+
+    def read_geometry(self) -> PageGeometry:
+        if not self.drops_class:
+            raise ModelError(f"{self.checkpoint.path}: vision_feature_select_strategy has to be 'default' for tiles")
+        return NextTileGeometry(read_tile_look(self.checkpoint), read_pinpoints(self.checkpoint.path))
+
+    def load_vision(
+        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
+    ) -> VisionModel:
+        from glyph_core.model.transformers_vision import NextTileVisionModel
+
+        return NextTileVisionModel(*self.load_tower(dtype, device, weights=weights, kernels=kernels), drops_class=True)
