@@ -68,5 +68,5 @@ def _logits(model: FusedGlm4vTextModel, attention: str, prefill: str, kv_dtype: 
         places = torch.arange(start, stop, device=model.device)
         batch = AttentionBatch(places, tables, (0,), (stop - start,), (stop,))
         hidden = model.forward(model.embed(ids[start:stop]), places.expand(3, -1), backend.plan(batch))
-        rows.append(model.logits(hidden[-1:]).cpu())
+        rows.append(model.logits(hidden[-1:]).float().cpu())
     return torch.cat(rows)

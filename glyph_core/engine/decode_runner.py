@@ -21,7 +21,7 @@ from glyph_core.engine.transfer import copy_to
 from glyph_core.model.family import TextModel
 
 StepResult = tuple[torch.Tensor, torch.Tensor]
-"""Logits (B, V) float32, and what :func:`glyph_core.engine.sampler.greedy` makes of them."""
+"""Logits (B, V), and what :func:`glyph_core.engine.sampler.greedy` makes of them."""
 
 
 def batch_sizes(max_num_seqs: int) -> list[int]:

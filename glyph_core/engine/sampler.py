@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from random import Random
 
 import numpy as np
@@ -20,6 +21,8 @@ import torch
 from glyph_core.config import SamplingConfig
 from glyph_core.engine.transfer import to_device
 from glyph_core.errors import ModelError
+
+HAS_TRITON = find_spec("triton") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class SamplerState:
             self.seen = torch.zeros(vocab_size, dtype=torch.bool, device=device)
             self.seen[torch.tensor(sorted(set(prompt_ids)), device=device)] = True
 
+    @property
+    def is_greedy(self) -> bool:
+        """Always takes the likeliest token, whatever came before."""
+        return self.seen is None and self.sampling.temperature == 0
+
     def next_uniform(self) -> float:
         """In [0, 1)."""
         return self._random.random()
@@ -52,23 +60,35 @@ class SamplerState:
 
 
 def greedy(logits: torch.Tensor) -> torch.Tensor:
-    """(n, V) float32 → (2, n) float64: each row's likeliest token, and its logarithmic probability.
+    """(n, V) of any float dtype → (2, n) float64: each row's likeliest token, and its logarithmic probability.
 
     Nothing here looks at a value: a CUDA graph can hold it.
     """
+    if logits.is_cuda and HAS_TRITON:
+        from glyph_core.engine.kernels.likeliest import likeliest  # triton is not everywhere
+
+        return likeliest(logits)
+    logits = logits.float()
     tokens = logits.argmax(-1)
     return torch.stack([tokens.double(), _logprobs(logits, tokens)])
 
 
 def sample(logits: torch.Tensor, likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
-    """One token for each row of ``logits`` (n, V) float32, drawn as its state says; the states go on by one token.
+    """One token for each row of ``logits`` (n, V), drawn as its state says; the states go on by one token.
 
     ``likeliest`` is what :func:`greedy` made of the logits. The host waits for the device once, for the tokens. Raises
     ModelError for logits that are not finite.
     """
-    if any(state.seen is not None or state.sampling.temperature > 0 for state in states):
+    if not all(state.is_greedy for state in states):
+        logits = logits.float()
         tokens = _choose(logits, states)
         likeliest = torch.stack([tokens.double(), _logprobs(logits, tokens)])
+    return as_tokens(likeliest, states)
+
+
+def as_tokens(likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
+    """What lies in ``likeliest`` (2, n), tokens and their logarithmic probabilities; the states go on by one token.
+    Raises ModelError for logits that were not finite."""
     token_ids, logprobs = likeliest.tolist()
     if not all(map(math.isfinite, logprobs)):
         raise ModelError(

@@ -86,7 +86,7 @@ class TextModel(Protocol):
         ...
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(n, H) → (n, V) float32."""
+        """(n, H) → (n, V), of the model's dtype or wider."""
         ...
 
 

@@ -87,8 +87,8 @@ class FusedGlm4vTextModel:
         return hidden
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(n, H) → (n, V) float32."""
-        return F.linear(hidden, self._lm_head).float()
+        """(n, H) → (n, V) of the model's dtype."""
+        return F.linear(hidden, self._lm_head)
 
     @property
     def num_bytes(self) -> int:

@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from glyph_core.engine.kernels import paged
+from glyph_core.engine.kernels import likeliest, paged
 from glyph_core.model.kernels import layer
 
 HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
@@ -43,6 +43,18 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
                 **dict.fromkeys(("inv_freq_ptr", "cos_ptr", "sin_ptr"), "*fp32"),
             },
             {"HALF": 32, "WIDTH": 32},
+            {"num_warps": 1},
+        ),
+        "likeliest pieces": (
+            likeliest.pieces_kernel,
+            {"best_ptr": "*fp32", "place_ptr": "*i32", "sum_ptr": "*fp32"},
+            {"WIDTH": likeliest.WIDTH},
+            {"num_warps": 8},
+        ),
+        "likeliest": (
+            likeliest.whole_kernel,
+            {"best_ptr": "*fp32", "place_ptr": "*i32", "sum_ptr": "*fp32", "out_ptr": "*fp64"},
+            {"NUM_PIECES": 37, "WIDTH": 64},
             {"num_warps": 1},
         ),
         "merge": (
