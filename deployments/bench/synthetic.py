@@ -37,6 +37,7 @@ def synthetic_sequences(
         )
         num_own = -(-(num_tokens + room) // block_size) - len(shared)
         sequence.block_table = shared + list(range(next_block, next_block + num_own))
+        sequence.token_ids.append(1)  # the first of the answer
         sequence.status = SequenceStatus.RUNNING
         next_block += num_own
         sequences.append(sequence)
@@ -50,14 +51,14 @@ def num_blocks_for(num: int, num_tokens: int, block_size: int, room: int, shared
 
 def decode_step(runner: ModelRunner, sequences: Seq[Sequence]) -> None:
     """One token for each; the host waits for them, as in serving."""
-    for sequence in sequences:
-        sequence.token_ids.append(1)
     chunks = [Chunk(sequence, sequence.num_tokens - 1, sequence.num_tokens, is_sampled=True) for sequence in sequences]
-    runner.run(chunks)
+    for sequence, token in zip(sequences, runner.run(chunks), strict=True):
+        sequence.token_ids.append(token.token_id)
 
 
 def prefill(runner: ModelRunner, sequence: Sequence, chunk_tokens: int) -> None:
     """The whole prompt, ``chunk_tokens`` a step."""
+    del sequence.token_ids[sequence.num_prompt_tokens :]
     num_tokens = sequence.num_prompt_tokens
     for start in range(0, num_tokens, chunk_tokens):
         stop = min(start + chunk_tokens, num_tokens)

@@ -51,10 +51,12 @@ class BlockManager:
     def allocate(self, sequence: Sequence) -> None:
         """Gives ``sequence`` the blocks that it lacks to hold all of its tokens; call :meth:`can_allocate` first."""
         for _ in range(self.num_missing_blocks(sequence)):
-            block, _ = self._free.popitem(last=False)
-            self._forget(block)
-            self._ref_counts[block] = 1
-            sequence.block_table.append(block)
+            self._give(sequence)
+
+    def allocate_ahead(self, sequence: Sequence) -> None:
+        """Gives ``sequence`` the block for the token after its last, if it needs one and one is free."""
+        if sequence.num_tokens == len(sequence.block_table) * self.block_size and self._free:
+            self._give(sequence)
 
     def match_prefix(self, sequence: Sequence) -> int:
         """Takes cached blocks for the tokens that come next in ``sequence``; returns the number of those tokens.
@@ -163,6 +165,12 @@ class BlockManager:
             parent, start = hashes[-1] if hashes else ROOT, len(hashes) * size
             hashes.append(block_hash(parent, sequence, start, start + size))
         return hashes[index]
+
+    def _give(self, sequence: Sequence) -> None:
+        block, _ = self._free.popitem(last=False)
+        self._forget(block)
+        self._ref_counts[block] = 1
+        sequence.block_table.append(block)
 
     def _reference(self, block: int) -> None:
         self._free.pop(block, None)

@@ -69,7 +69,7 @@ class Engine:
         num_blocks = self._runner.num_blocks
         self.max_model_len = min(context, num_blocks * config.block_size)
         self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache)
-        self._scheduler = Scheduler(config, self._blocks)
+        self._scheduler = Scheduler(config, self._blocks, looks_ahead=self._runner.looks_ahead)
         self._sequences: dict[str, Sequence] = {}
         self._num_added = 0
 

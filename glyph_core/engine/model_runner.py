@@ -1,14 +1,14 @@
 """One step's forward: the chunks of all sequences, laid end to end.
 
 The host hands over a step's inputs in one copy, queues its kernels, and waits for the device once: for the sampled
-tokens.
+tokens. Where it can, it has queued the next step by then.
 
 Shapes: T tokens of all chunks, n chunks that end with their sequence's last token, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from glyph_core.engine.attention.choice import choose_attention, make_backend
 from glyph_core.engine.attention.decode_plan import shared_prefixes
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup, StaticAttentionBackend
 from glyph_core.engine.block_tables import BlockTables
-from glyph_core.engine.decode_runner import DecodeRunner
+from glyph_core.engine.decode_ahead import DecodeAhead, MakeInputs
+from glyph_core.engine.decode_runner import DecodeRunner, StepInputs
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.engine.replay import GraphReplayer, Replayer
 from glyph_core.engine.sampler import SampledToken, greedy, sample
 from glyph_core.engine.scheduler import Chunk
 from glyph_core.engine.sequence import Sequence as EngineSequence
-from glyph_core.engine.step_inputs import POSITIONS, SLOTS, TOKEN_IDS, step_inputs
+from glyph_core.engine.step_inputs import POSITIONS, SLOTS, TOKEN_IDS, decode_inputs, step_inputs
 from glyph_core.engine.transfer import to_device
 from glyph_core.errors import ConfigError
 from glyph_core.model.family import TextModel
@@ -50,30 +51,44 @@ class ModelRunner:
         self._tables = BlockTables(config.max_num_seqs, width, model.device)
         self._shares_prefix = config.shared_prefix and isinstance(self._backend, StaticAttentionBackend)
         self._groups: tuple[object, tuple[PrefixGroup, ...]] = (None, ())  # of the sequences that decoded last
-        self._decoder: DecodeRunner | None = None
+        self._ahead: DecodeAhead | None = None
         if replayer is None and model.device.type == "cuda" and model.is_static and config.cuda_graphs:
             replayer = GraphReplayer()
         if replayer is not None and isinstance(self._backend, StaticAttentionBackend):
             rows = self._tables.device_rows
-            self._decoder = DecodeRunner(model, self._backend, rows, config.max_num_seqs, replayer)
+            runner = DecodeRunner(model, self._backend, rows, config.max_num_seqs, replayer)
+            self._ahead = DecodeAhead(runner, config.block_size)
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[SampledToken]:
         """Computes ``chunks`` and draws a token for each that is sampled, in their order. Raises ModelError for logits
         that are no numbers."""
         rows = self._tables.update([chunk.sequence for chunk in chunks])
-        inputs = step_inputs(chunks, rows, self._tables.host_rows, self._block_size)
-        groups = self._prefix_groups(chunks, rows)
-        if self._decoder is not None and all(_is_decode(chunk) for chunk in chunks):
-            logits, likeliest = self._decoder.run(inputs, rows, [chunk.stop for chunk in chunks], groups)
-            logits, likeliest = logits[: len(chunks)], likeliest[:, : len(chunks)]
+        row_of = {chunk.sequence: row for chunk, row in zip(chunks, rows, strict=True)}
+        if self._ahead is None:
+            return self._compute(chunks, rows)
+        flight, places = self._ahead.take(chunks)
+        if flight is None and all(_is_decode(chunk) for chunk in chunks):
+            flight, places = self._ahead.launch(chunks, self._decode_inputs(row_of)), list(range(len(chunks)))
+            if not all(chunk.sequence.sampler_state.is_greedy for chunk in chunks):
+                return sample(flight.step.logits, flight.step.likeliest, [c.sequence.sampler_state for c in chunks])
+        if flight is None:
+            return self._compute(chunks, rows)
+        rest = [index for index, place in enumerate(places) if place is None]
+        computed: list[SampledToken] = []
+        if rest:
+            computed = self._compute([chunks[index] for index in rest], [rows[index] for index in rest])
         else:
-            last_hidden = self._forward(chunks, inputs, rows, groups)
-            if last_hidden is None:
-                return []
-            logits = self._model.logits(last_hidden)
-            likeliest = greedy(logits)
-        return sample(logits, likeliest, [chunk.sequence.sampler_state for chunk in chunks if chunk.is_sampled])
+            self._ahead.launch_next(chunks, flight, self._decode_inputs(row_of))
+        tokens = flight.tokens()
+        self._ahead.learn(flight, tokens)
+        return _in_order(chunks, places, tokens, computed)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Decode steps are launched before the tokens of the last are known, so that a sequence needs room for its
+        next token a step earlier."""
+        return self._ahead is not None
 
     def keep_features(self, features: torch.Tensor) -> torch.Tensor:
         """Where a page's features wait for their step: page-locked on CUDA, so that copying them waits for nothing."""
@@ -82,6 +97,24 @@ class ModelRunner:
     def forget(self, sequence: EngineSequence) -> None:
         """``sequence`` has ended."""
         self._tables.forget(sequence)
+
+    def _compute(self, chunks: Sequence[Chunk], rows: Sequence[int]) -> list[SampledToken]:
+        """Any mixture of chunks, one kernel after the other."""
+        inputs = step_inputs(chunks, rows, self._tables.host_rows, self._block_size)
+        last_hidden = self._forward(chunks, inputs, rows, self._prefix_groups(chunks, rows))
+        if last_hidden is None:
+            return []
+        logits = self._model.logits(last_hidden)
+        states = [chunk.sequence.sampler_state for chunk in chunks if chunk.is_sampled]
+        return sample(logits, greedy(logits), states)
+
+    def _decode_inputs(self, row_of: Mapping[EngineSequence, int]) -> MakeInputs:
+        def make(chunks: Sequence[Chunk]) -> StepInputs:
+            rows = [row_of[chunk.sequence] for chunk in chunks]
+            numbers = decode_inputs(chunks, rows, self._tables.host_rows, self._block_size)
+            return StepInputs(numbers, rows, [chunk.stop for chunk in chunks], self._prefix_groups(chunks, rows))
+
+        return make
 
     def _forward(
         self, chunks: Sequence[Chunk], inputs: np.ndarray, rows: Sequence[int], groups: tuple[PrefixGroup, ...]
@@ -147,6 +180,21 @@ class ModelRunner:
 
 def _is_decode(chunk: Chunk) -> bool:
     return chunk.num_tokens == 1 and chunk.start >= chunk.sequence.num_prompt_tokens
+
+
+def _in_order(
+    chunks: Sequence[Chunk],
+    places: Sequence[int | None],
+    tokens: Sequence[SampledToken],
+    computed: Sequence[SampledToken],
+) -> list[SampledToken]:
+    """The tokens of the chunks that are sampled: those with a place in flight, and of the others one after another."""
+    others = iter(computed)
+    return [
+        next(others) if place is None else tokens[place]
+        for chunk, place in zip(chunks, places, strict=True)
+        if chunk.is_sampled
+    ]
 
 
 def _num_blocks_in(model: TextModel, config: EngineConfig) -> int:

@@ -48,13 +48,15 @@ class Chunk:
 class Scheduler:
     """Changes the status and the token counts of sequences. ``waiting`` and ``running`` are in order of arrival."""
 
-    def __init__(self, config: EngineConfig, blocks: BlockManager) -> None:
+    def __init__(self, config: EngineConfig, blocks: BlockManager, *, looks_ahead: bool = False) -> None:
+        """``looks_ahead``: one that decodes gets room for its next token with that for this one, if blocks are free."""
         self.blocks = blocks
         self.max_num_seqs = config.max_num_seqs
         self.max_num_batched_tokens = config.max_num_batched_tokens
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         self.num_preemptions = 0
+        self._looks_ahead = looks_ahead
 
     def add(self, sequence: Sequence) -> None:
         """Queues ``sequence`` and holds what the prefix cache has of it."""
@@ -167,6 +169,8 @@ class Scheduler:
             if victim is sequence:
                 return False
         self.blocks.allocate(sequence)
+        if self._looks_ahead:
+            self.blocks.allocate_ahead(sequence)
         return True
 
     def _give_up_block(self, sequence: Sequence) -> None:

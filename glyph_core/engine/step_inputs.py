@@ -31,3 +31,17 @@ def step_inputs(chunks: Sequence[Chunk], table_rows: Sequence[int], tables: np.n
         columns[POSITIONS, num_prompt:] = places[num_prompt:] + sequence.position_delta
         first += chunk.num_tokens
     return inputs
+
+
+def decode_inputs(
+    chunks: Sequence[Chunk], table_rows: Sequence[int], tables: np.ndarray, block_size: int
+) -> np.ndarray:
+    """As :func:`step_inputs` for chunks of one generated token each; 0 for a token that the host does not know yet."""
+    places = np.array([chunk.start for chunk in chunks])
+    inputs = np.empty((NUM_INPUTS, len(chunks)), dtype=np.int64)
+    inputs[TOKEN_IDS] = [
+        chunk.sequence.token_ids[chunk.start] if chunk.start < chunk.sequence.num_tokens else 0 for chunk in chunks
+    ]
+    inputs[POSITIONS] = places + np.array([chunk.sequence.position_delta for chunk in chunks])
+    inputs[SLOTS] = tables[table_rows, places // block_size].astype(np.int64) * block_size + places % block_size
+    return inputs

@@ -91,7 +91,7 @@ class TorchOps:
     def rotary(
         self, positions: torch.Tensor, axes: torch.Tensor, inv_freq: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        angles = positions[axes].t().float() * inv_freq
+        angles = positions[axes].t().float().contiguous() * inv_freq
         return angles.cos(), angles.sin()
 
     def rotate(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int) -> None:

@@ -57,9 +57,11 @@ class DecodeTasks:
             sizes.num_queries,
         ]
         pinned = cache.device.type == "cuda"
-        self._host = torch.zeros(sum(lengths), dtype=torch.int32, pin_memory=pinned)
-        self._sections = [section.numpy() for section in torch.split(self._host, lengths)]
-        self._device = torch.zeros_like(self._host, device=cache.device)
+        # Two, in turn: while one is on its way to the device the next step is planned.
+        self._hosts = [torch.zeros(sum(lengths), dtype=torch.int32, pin_memory=pinned) for _ in range(2)]
+        self._sections = [[section.numpy() for section in torch.split(host, lengths)] for host in self._hosts]
+        self._turn = 0
+        self._device = torch.zeros_like(self._hosts[0], device=cache.device)
         own, shared, self._members, self._part_starts, self._rows = torch.split(self._device, lengths)
         self._own, self._shared = own.view(-1, paged.TASK_FIELDS), shared.view(-1, paged.TASK_FIELDS)
         self._parts = torch.empty(sizes.num_parts, num_heads, cache.head_dim, device=cache.device)
@@ -73,10 +75,11 @@ class DecodeTasks:
         ]  # fmt: skip
         # Padding queries have no parts, and rows of their own behind the others: the merge writes zeros there.
         rests = (0, 0, 0, plan.num_parts, np.arange(num_queries, self._sizes.num_queries))
-        for section, value, rest in zip(self._sections, values, rests, strict=True):
+        self._turn = 1 - self._turn
+        for section, value, rest in zip(self._sections[self._turn], values, rests, strict=True):
             section[: len(value)] = value
             section[len(value) :] = rest
-        self._device.copy_(self._host, non_blocking=True)
+        self._device.copy_(self._hosts[self._turn], non_blocking=True)
 
     def attend(self, layer_idx: int, q: torch.Tensor, out: torch.Tensor, scale: float, *, is_shared: bool) -> None:
         """``q`` (Hq, T, D) of the queries' tokens → their rows of ``out`` (T, Hq, D)."""
