@@ -61,3 +61,19 @@ def engine(
 
         report = engine_report(bench_plan(pick_device(device), is_tiny=tiny), show)
         print_json(report) if json else print_text(as_markdown(report))
+
+
+@bench.command()
+def pipeline(
+    rounds: Annotated[int, typer.Option(min=1, help="documents a case; the least time counts")] = 5,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+) -> None:
+    """The way between the stages: 100 pages through Ray Serve, HTTP included, around stages that sleep.
+
+    Beside the time that the slowest stage takes by itself. Starts a Ray of its own; one to two minutes.
+    """
+    with errors_reported(as_json=json), phase_shown() as show:
+        from deployments.bench.pipeline import as_lines, pipeline_report
+
+        report = pipeline_report(rounds, show)
+        print_json(report) if json else print_text(as_lines(report))

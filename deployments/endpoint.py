@@ -37,6 +37,9 @@ class EndpointSettings(Config):
     port: int = Field(7860, ge=1, le=65535)
     dashboard_port: int | None = Field(None, ge=1, le=65535, description="None: 8265, or the next that is free")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="of Ray's Prometheus endpoint; None: any")
+    object_store_gb: float | None = Field(
+        None, gt=0, description="for what is on its way between the stages; None: a twentieth of the memory, at least 1"
+    )
     app: dict[str, Any] = Field(default_factory=dict)
 
     @property

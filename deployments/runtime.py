@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
 import httpx
+import psutil
 import ray
 from pydantic import ValidationError
 from ray import serve
@@ -34,7 +35,7 @@ from glyph_core.model.checkpoint import resolve_checkpoint
 APP_NAME = "glyph"
 MIN_CPUS = 2  # of Ray's bookkeeping: the stages' shares sum to more than one
 START_ATTEMPTS = 3
-OBJECT_STORE_BYTES = 1024**3  # what is on its way between the stages; credits bound it, and what is more goes to disk
+GIB = 1024**3
 WARM_UP_TIMEOUT_S = 600.0
 POLL_S = 0.1
 RAISED = re.compile(r"^[\w.]*(?:Error|Exception): (\S.*)$", re.MULTILINE)
@@ -96,7 +97,9 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     args = app_args(settings.app)
     on_phase("looking for the model")
     resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
-    started = start_ray(settings.dashboard_port, on_phase, settings.metrics_port)
+    started = start_ray(
+        settings.dashboard_port, on_phase, settings.metrics_port, object_store_bytes(settings.object_store_gb)
+    )
     check_room(args, ray.cluster_resources())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
@@ -120,7 +123,20 @@ class StartedRay(NamedTuple):
     metrics: str  # host:port
 
 
-def start_ray(dashboard_port: int | None, on_phase: OnPhase, metrics_port: int | None = None) -> StartedRay:
+def object_store_bytes(asked_gb: float | None) -> int:
+    """What is on its way between the stages lies in shared memory up to here, and beyond on disk. A page of a 9B model
+    is 5 MB, and a request has some 30 of them on their way."""
+    if asked_gb is not None:
+        return int(asked_gb * GIB)
+    return max(GIB, psutil.virtual_memory().total // 20)
+
+
+def start_ray(
+    dashboard_port: int | None,
+    on_phase: OnPhase,
+    metrics_port: int | None = None,
+    object_store: int = GIB,
+) -> StartedRay:
     """Where what was started is found. Raises ConfigError when Ray does not come up.
 
     Ray gives its node manager 30 s, which a busy machine or a first start from a cold disk can exceed.
@@ -133,7 +149,7 @@ def start_ray(dashboard_port: int | None, on_phase: OnPhase, metrics_port: int |
                 num_cpus=max(MIN_CPUS, os.cpu_count() or 1),
                 include_dashboard=True,
                 dashboard_port=dashboard_port,
-                object_store_memory=OBJECT_STORE_BYTES,
+                object_store_memory=object_store,
                 log_to_driver=False,
                 logging_level=logging.WARNING,
                 _metrics_export_port=metrics_port,

@@ -49,7 +49,7 @@ def _bench_text(language: str, files: Sequence[Path]) -> BenchText:
     if not files and BOOKS.is_dir():
         files = [BOOKS / name for name in BOOKS_OF[language]]
     if not files:
-        return BenchText(language, _made_up(language, num_chars), "made up")
+        return BenchText(language, made_up(language, num_chars), "made up")
     joined = "\n".join(map(_read, files))
     times = -(-num_chars // len(joined))
     repeated = f", {times} times" if times > 1 else ""
@@ -68,9 +68,9 @@ def _language(text: str) -> str:
     return "chinese" if sum(is_cjk) > len(is_cjk) / 3 else "english"
 
 
-def _made_up(language: str, num_chars: int) -> str:
-    """Words of the language's usual lengths and frequencies (Zipf's law), in paragraphs; the same every time."""
-    chooser = random.Random(_SEED)
+def made_up(language: str, num_chars: int, seed: int = _SEED) -> str:
+    """Words of the language's usual lengths and frequencies (Zipf's law), in paragraphs; the same for the same seed."""
+    chooser = random.Random(seed)
     if language == "english":
         letters = "etaoinshrdlucmfwypvbgkjqxz"
         by_frequency = [2.0**-rank for rank in (i / 4 for i in range(len(letters)))]
