@@ -3,10 +3,13 @@
 Policy, in this order:
 
 1. Every running sequence that decodes gets its token, the oldest first.
-2. What is left of ``max_num_batched_tokens`` goes to prefill, the oldest first, in chunks that end at a block's end
-   where they can, and never beyond the first page whose features are missing.
+2. What is left of ``max_num_batched_tokens`` goes to prefill, in chunks that end at a block's end where they can, and
+   never beyond the first page whose features are missing. Half of it is the oldest's; whoever has less left to compute
+   than the oldest, the least first, shares the other half. So small questions pass a giant document, which still gets
+   on at half speed at least, and documents of one length are read one after another, which is soonest for all.
 3. A waiting sequence is admitted when it has a chunk to compute and the pool has room for all of its tokens at once,
-   so that two half-done prefills never wait for each other's blocks; the first that finds no room keeps later ones out.
+   so that two half-done prefills never wait for each other's blocks. Later ones may be admitted before it until those
+   have as many tokens as itself; then it keeps them out.
 
 When blocks run out, free cached blocks are evicted first; then waiting sequences give up what the prefix cache gave
 them, the newest first, block by block from the end; then the newest running sequence is preempted, to be computed again
@@ -20,8 +23,9 @@ from the cache: many questions about one document prefill it once, even when the
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from operator import attrgetter
 
 from glyph_core.config import EngineConfig
@@ -71,11 +75,9 @@ class Scheduler:
     @property
     def can_schedule(self) -> bool:
         """Whether :meth:`schedule` has something to do, rather than only wait for pages."""
-        if any(self._chunk_stop(sequence, 1) > sequence.num_computed_tokens for sequence in self.running):
+        if any(self._has_chunk(sequence) for sequence in self.running):
             return True
-        ready = (sequence for sequence in self.waiting if self._chunk_stop(sequence, 1) > sequence.num_computed_tokens)
-        first = next(ready, None)
-        return first is not None and self._has_room(first)
+        return any(self._may_enter(sequence) for sequence in self.waiting if self._has_chunk(sequence))
 
     def schedule(self) -> list[Chunk]:
         """The chunks of the next step, decoding sequences first; may preempt and admit."""
@@ -100,22 +102,46 @@ class Scheduler:
         ]
 
     def _schedule_prefill(self, budget: int) -> list[Chunk]:
+        ready = [s for s in (*self.running, *self.waiting) if not s.is_decoding and self._has_chunk(s)]
+        oldest = self._first_to_run(ready) if budget else None
+        if oldest is None:
+            return []
+        is_full = False
+        kept = max(1, self._chunk_stop(oldest, (budget + 1) // 2) - oldest.num_computed_tokens)  # the oldest's
         chunks: list[Chunk] = []
-        in_progress: set[bytes] = set()  # hashes of the blocks that the chunks so far will fill
-        for sequence in (*self.running, *self.waiting):
-            if budget < (self.blocks.block_size if chunks else 1):  # less than a block only where it is all there is
-                break
-            stop = self._chunk_stop(sequence, budget)
-            if sequence.is_decoding or stop <= sequence.num_computed_tokens:
+        in_progress = {self.blocks.next_hash(oldest)} - {None}  # hashes of the blocks that this step will fill
+        for sequence in sorted(ready, key=lambda s: s.num_tokens - s.num_computed_tokens):
+            is_oldest = sequence is oldest
+            kept = 0 if is_oldest else kept
+            if budget - kept < (1 if is_oldest else self.blocks.block_size):  # less only where it is all there is
                 continue
-            if self.blocks.next_hash(sequence) in in_progress:
+            stop = self._chunk_stop(sequence, budget - kept)
+            if stop <= sequence.num_computed_tokens:
                 continue
-            if sequence.status is SequenceStatus.WAITING and not self._admit(sequence):
-                break
+            if not is_oldest and self.blocks.next_hash(sequence) in in_progress:
+                continue
+            if sequence.status is SequenceStatus.WAITING and (is_full or not self._admit(sequence)):
+                is_full = is_full or not self._has_room(sequence)  # nor has it for the larger ones, which come next
+                continue
             chunks.append(self._chunk(sequence, stop))
             budget -= chunks[-1].num_tokens
             in_progress.update(self.blocks.hashes(sequence, chunks[-1].start, stop))
         return chunks
+
+    def _first_to_run(self, ready: Iterable[Sequence]) -> Sequence | None:
+        """The oldest that runs already or can be admitted, which it is then."""
+        fewest_refused = self.blocks.num_blocks + 1  # blocks; who needs as many need not be tried
+        for sequence in ready:
+            if sequence.status is SequenceStatus.RUNNING or (
+                self.blocks.num_missing_blocks(sequence) < fewest_refused and self._admit(sequence)
+            ):
+                return sequence
+            fewest_refused = min(fewest_refused, self.blocks.num_missing_blocks(sequence))
+        return None
+
+    def _has_chunk(self, sequence: Sequence) -> bool:
+        """Whether it has something to compute, rather than only wait for a page."""
+        return self._chunk_stop(sequence, 1) > sequence.num_computed_tokens
 
     def _chunk_stop(self, sequence: Sequence, budget: int) -> int:
         """Where the next chunk ends. A chunk that leaves tokens behind ends at a block's end if it reaches one: only
@@ -149,12 +175,25 @@ class Scheduler:
     def _holders(self, sequence: Sequence) -> list[Sequence]:
         return [other for other in self.waiting if other is not sequence and other.block_table]
 
+    def _may_enter(self, sequence: Sequence) -> bool:
+        if len(self.running) >= self.max_num_seqs:
+            return False
+        overtaken, num_tokens = self._overtaken_by(sequence), sequence.num_tokens
+        return all(s.num_overtaken_tokens + num_tokens <= s.num_tokens for s in overtaken) and self._has_room(sequence)
+
+    def _overtaken_by(self, sequence: Sequence) -> Iterator[Sequence]:
+        """Those that came before it and could be computed if they had the room."""
+        earlier = takewhile(lambda other: other.arrival < sequence.arrival, self.waiting)
+        return filter(self._has_chunk, earlier)
+
     def _admit(self, sequence: Sequence) -> bool:
-        if not self._has_room(sequence):
+        if not self._may_enter(sequence):
             return False
         while not self.blocks.can_allocate(sequence):
             self._give_up_block(self._holders(sequence)[-1])
         self.blocks.allocate(sequence)
+        for other in self._overtaken_by(sequence):
+            other.num_overtaken_tokens += sequence.num_tokens
         self._move(sequence, SequenceStatus.RUNNING)
         return True
 

@@ -42,6 +42,7 @@ class Sequence:
     num_computed_tokens: int = 0  # tokens whose keys and values are in the pool; set by block manager and scheduler
     num_cached_tokens: int = 0  # of these, prompt tokens that the prefix cache had; set by the scheduler
     num_preemptions: int = 0  # set by the scheduler
+    num_overtaken_tokens: int = 0  # of later sequences that were admitted before this one; set by the scheduler
     prefill_s: float = 0.0  # set by the engine
     block_table: list[int] = field(default_factory=list)  # set by the block manager
     num_mirrored_blocks: int = 0  # first ones, on the device too; raised by BlockTables, lowered by the block manager

@@ -50,11 +50,11 @@ def test_decode_comes_first_and_prefill_takes_what_is_left_of_the_budget() -> No
     bench.add((1,) * 6)
     assert bench.spans() == [("0", 0, 6)]
     bench.add((2,) * 30)
-    bench.add((3,) * 4)
     assert bench.spans() == [("0", 6, 7), ("1", 0, 8)]  # to a block's end, though there is room for one token more
     assert bench.spans() == [("0", 7, 8), ("1", 8, 16)]
-    assert bench.spans() == [("0", 8, 9), ("1", 16, 24)]
     bench.scheduler.remove(bench.scheduler.running[0])
+    assert bench.spans() == [("1", 16, 24)]
+    bench.add((3,) * 6)
     assert bench.spans() == [("1", 24, 30), ("2", 0, 4)]
 
 
@@ -86,15 +86,63 @@ def test_one_that_waits_for_pages_keeps_nobody_out() -> None:
     assert bench.spans() == [("1", 0, 5)]
 
 
-def test_one_that_finds_no_room_keeps_later_ones_out() -> None:
-    bench = Bench(num_blocks=8)
+def test_one_that_finds_no_room_is_overtaken_by_as_many_tokens_as_it_has() -> None:
+    bench = Bench(num_blocks=10, prefix_cache=False)
     bench.add((1,) * 20)
-    bench.add((2,) * 20)
-    bench.add((3,) * 4)
-    for _ in range(3):
+    waiting = bench.add((2,) * 20)
+    bench.step()
+    for number in range(2, 7):  # 4 tokens each: five times that is 20
+        assert f"{number}" not in {name for name, _, _ in bench.spans()}  # nobody of that name has come
+        assert bench.add((number,) * 4).request_id in {name for name, _, _ in bench.spans()}
+        assert waiting.num_overtaken_tokens == 4 * (number - 1)
+        bench.scheduler.remove(bench.scheduler.running[-1])
+    bench.add((7,) * 4)
+    for _ in range(2):
         assert {name for name, _, _ in bench.spans()} == {"0"}
     bench.scheduler.remove(bench.scheduler.running[0])
-    assert bench.spans() == [("1", 0, 20), ("2", 0, 4)]
+    assert {name for name, _, _ in bench.spans()} == {"1", "7"}
+
+
+def test_the_shortest_shares_a_step_with_the_oldest() -> None:
+    bench = Bench(num_blocks=200, budget=16)
+    bench.add((1,) * 400)
+    assert bench.spans() == [("0", 0, 16)]
+    bench.add((2,) * 30)
+    bench.add((3,) * 12)
+    assert bench.spans() == [("2", 0, 8), ("0", 16, 24)]
+    assert bench.spans() == [("2", 8, 12), ("1", 0, 4), ("0", 24, 32)]
+    assert bench.spans() == [("2", 12, 13), ("1", 4, 8), ("0", 32, 40)]  # the last of 15 tokens would fill no block
+
+
+def test_documents_of_one_length_are_read_one_after_another() -> None:
+    bench = Bench(num_blocks=200, budget=16)
+    for token in range(3):
+        bench.add((token,) * 40)
+    assert bench.spans() == [("0", 0, 16)]
+    assert bench.spans() == [("0", 16, 32)]
+    assert bench.spans() == [("0", 32, 40), ("1", 0, 8)]
+
+
+def test_many_small_ones_leave_the_giant_half_of_every_step() -> None:
+    bench = Bench(num_blocks=400, budget=16)
+    giant = bench.add((1,) * 400)
+    bench.step()
+    for number in range(20):
+        bench.add((number + 2,) * 8)
+        before = giant.num_computed_tokens
+        bench.step()
+        assert giant.num_computed_tokens >= before + 4
+        if bench.scheduler.running[-1] is not giant:  # answers end at once here, or they would fill the step
+            bench.scheduler.remove(bench.scheduler.running[-1])
+
+
+def test_questions_about_one_document_share_its_prefill_though_one_is_shorter() -> None:
+    bench = Bench(num_blocks=200, budget=16)
+    bench.add((1,) * 80 + (2,) * 9)
+    bench.add((1,) * 80 + (3,))
+    for start in range(0, 80, 16):
+        assert bench.spans() == [("0", start, start + 16)]
+    assert bench.spans() == [("1", 80, 81), ("0", 80, 89)]
 
 
 def test_admission_leaves_each_running_sequence_a_block_to_grow_into() -> None:
