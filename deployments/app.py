@@ -29,6 +29,8 @@ from glyph_core.model.checkpoint import BUILT_IN
 from glyph_core.storage.files import default_path
 
 SPARE = 128  # calls beside the open requests: health checks, status, and refusals on their way
+DRAIN_MARGIN_S = 30.0
+HEALTH_CHECK_PERIOD_S = 1.0  # Serve replaces a replica after three failures: a decoder whose engine died, in seconds
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
 
 
@@ -116,6 +118,7 @@ def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
         max_ongoing_requests=2,  # one draws while the other's message is under way; the rest waits for any replica
         max_queued_requests=max_calls + SPARE,
         logging_config=_logging(args),
+        graceful_shutdown_timeout_s=_drain_s(args),
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas.min_replicas,
             max_replicas=replicas.max_replicas,
@@ -138,7 +141,14 @@ def _deployment(stage: type, replica: ReplicaArgs, args: AppArgs, max_calls: int
         max_queued_requests=SPARE,
         backpressure_config=FULL,
         logging_config=_logging(args),
+        graceful_shutdown_timeout_s=_drain_s(args),
+        health_check_period_s=HEALTH_CHECK_PERIOD_S,
     )
+
+
+def _drain_s(args: AppArgs) -> float:
+    """How long a replica that is replaced may go on with what it is at: no request takes longer."""
+    return args.overload.timeout_s + DRAIN_MARGIN_S
 
 
 def _logging(args: AppArgs) -> LoggingConfig:

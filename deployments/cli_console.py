@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,11 +56,12 @@ def print_warnings(warnings: Iterable[str]) -> None:
 
 
 @contextmanager
-def phase_shown() -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done, while it is; nothing where stderr is no terminal."""
+def phase_shown(*, in_files: bool = False) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being done, while it is. Where stderr is no terminal: nothing, or with
+    ``in_files`` a line for each."""
     console = stderr_console()
     if not console.is_terminal:
-        yield lambda phase: None
+        yield partial(console.print, markup=False) if in_files else lambda phase: None
         return
     with console.status("") as status:
         yield status.update

@@ -89,7 +89,7 @@ def _refuse_others(mapping: dict[str, Any], honoured: frozenset[str], path: Path
 def running_endpoint(settings: EndpointSettings) -> Iterator[tuple[Endpoint, EndpointUrls]]:
     """An endpoint that answers; when the block ends, whatever ends it, nothing of it is left."""
     with Endpoint(settings) as endpoint:
-        with phase_shown() as show_phase:
+        with phase_shown(in_files=True) as show_phase:
             urls = endpoint.wait_ready(show_phase)
         yield endpoint, urls
 

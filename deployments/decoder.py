@@ -20,6 +20,7 @@ from deployments import metrics
 from deployments.credits import call_each
 from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
+from deployments.gateway_watch import GatewayWatch
 from deployments.logs import logger
 from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
@@ -57,6 +58,7 @@ class Decoder:
         self._credits, self._limits = credit_config, limits
         self._loaded = load()
         self._loop = EngineLoop(self._loaded.engine, metrics.EngineWatch())
+        self._gateways = GatewayWatch()
         self._num_requests = 0
 
     @yields_refusals
@@ -64,28 +66,34 @@ class Decoder:
         """Progress, pieces of text and, at the end, the Answer.
 
         Nothing comes before the engine has taken the request: what is wrong with it is raised before the first event.
-        Cancelling frees all that the request holds, here and in the other stages.
+        Cancelling frees all that the request holds, here and in the other stages; its gateway's death cancels it, too.
         """
         self._num_requests += 1
         try:
-            inquiry = await self._open(request)
-            counts = asyncio.create_task(self._count_tokens(request))
-            counts.add_done_callback(_look_at)
-            try:
-                events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits).events()
-                async with aclosing(events):
+            with self._gateways.cancelling(request.gateway):
+                async with aclosing(self._events(request)) as events:
                     async for event in events:
                         yield event
-                answer = inquiry.answer(
-                    sum(count.num_tokens for count in await counts),
-                    text_tokens_estimated=any(count.estimated for count in await counts),
-                )
-                metrics.count_answer(answer)
-                yield answer
-            finally:
-                counts.cancel()
         finally:
             self._num_requests -= 1
+
+    async def _events(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+        inquiry = await self._open(request)
+        counts = asyncio.create_task(self._count_tokens(request))
+        counts.add_done_callback(_look_at)
+        try:
+            events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits).events()
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+            answer = inquiry.answer(
+                sum(count.num_tokens for count in await counts),
+                text_tokens_estimated=any(count.estimated for count in await counts),
+            )
+            metrics.count_answer(answer)
+            yield answer
+        finally:
+            counts.cancel()
 
     async def stats(self) -> DecoderStats:
         return DecoderStats(self._num_requests, await self._loop.stats())

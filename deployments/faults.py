@@ -22,6 +22,7 @@ from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageE
 
 MAX_REISSUES = 3  # of one call, each after the death of the replica that had it
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 # What a call or a wait on another replica can raise.
@@ -83,16 +84,32 @@ class Stream(Protocol[T_co]):
     def cancel(self) -> Any: ...
 
 
-async def receive(stream: Stream[T_co | Refusal], stage: str) -> AsyncGenerator[T_co]:
-    """What the stream brings. Raises errors of ours only, among them what the stage refused; leaving it early
-    (``aclosing``) cancels the call."""
-    try:
-        while True:
-            yield accepted(await stream.__anext__())
-    except StopAsyncIteration:
-        return
-    except REMOTE_ERRORS as error:
-        raise as_glyph_error(error, stage) from error
-    except (asyncio.CancelledError, GeneratorExit):
-        stream.cancel()
-        raise
+async def receive(
+    issue: Callable[[], Stream[T | Refusal]],
+    stage: str,
+    *,
+    may_repeat: Callable[[T], bool] = lambda reply: False,
+) -> AsyncGenerator[T]:
+    """What the stream that ``issue`` begins brings. It is begun once more where its replica dies while ``may_repeat``
+    holds for all that it has brought.
+
+    Once only: a request that kills whoever serves it would take others with it each time. Raises errors of ours only,
+    among them what the stage refused; leaving it early (``aclosing``) cancels the call.
+    """
+    can_repeat = True
+    while True:
+        stream = issue()
+        try:
+            while True:
+                reply = accepted(await stream.__anext__())
+                can_repeat = can_repeat and may_repeat(reply)
+                yield reply
+        except StopAsyncIteration:
+            return
+        except REMOTE_ERRORS as error:
+            if not can_repeat or not is_replica_death(error):
+                raise as_glyph_error(error, stage) from error
+            can_repeat = False
+        except (asyncio.CancelledError, GeneratorExit):
+            stream.cancel()
+            raise

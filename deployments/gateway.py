@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import ray
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from deployments.http_api import build_api
 from deployments.openai_answers import Json
 from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport, versions_of
+from deployments.readiness import Readiness
 from deployments.recent import LastMinute
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
@@ -33,7 +35,6 @@ from glyph_core.answering.request import AnswerRequest, new_request_id
 from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
     DocumentTooLargeError,
-    GlyphError,
     InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
@@ -42,9 +43,8 @@ from glyph_core.errors import (
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.storage.files import FileStore
-from glyph_core.types import AnswerEvent, DocumentSource
+from glyph_core.types import AnswerEvent, DocumentSource, Progress
 
-WARM_UP_RETRY_S = 1.0
 HEALTH_TIMEOUT_S = 5.0
 STATUS_TIMEOUT_S = 20.0  # Serve's own share, its first time above all, takes seconds on a busy machine
 GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its export intervals
@@ -78,7 +78,7 @@ class Gateway:
         keys = ApiKeys.of(access)
         check_exposure(serve_side.listening_host(), keys, access)
         self.recent = LastMinute()
-        self._serve_side = serve_side
+        self._serve_side, self._replica_name = serve_side, serve_side.replica_name()
         self.entrance = Entrance(keys, access, overload)
         self.cors_origins = access.cors_origins
         self.timeout_s = overload.timeout_s
@@ -88,7 +88,7 @@ class Gateway:
         self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.limits = config.limits
         self.reports: tuple[StageReport, ...] = ()
-        self._not_ready: str | None = "the service is starting; try again in a few seconds"
+        self.readiness = Readiness()
         self._decoder, self._put = decoder, put
         render = config.render or preset(checkpoint.preset)
         self.files = FileStore(store)
@@ -105,7 +105,7 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncGenerator[None]:
-        work = (self._warm_up(), self._tell_open_requests(), keep_swept(self.files))
+        work = (self.readiness.reach(self._warm_up), self._tell_open_requests(), keep_swept(self.files))
         tasks = [asyncio.create_task(task) for task in work]
         yield
         for task in tasks:
@@ -113,7 +113,7 @@ class Gateway:
 
     async def check_ready(self) -> None:
         """Raises NotReadyError until the whole chain has answered once, and whenever the decoder does not respond."""
-        self.check_started()
+        self.readiness.check()
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 await call_stage(self._decoder.check_health.remote, "decoder")
@@ -124,11 +124,6 @@ class Gateway:
         """Raises ModelNotFoundError for a model that is not served here."""
         if model != self.model:
             raise ModelNotFoundError(f"model {model!r} is not served here; {self.model!r} is", param="model")
-
-    def check_started(self) -> None:
-        """Raises NotReadyError until the whole chain has answered once."""
-        if self._not_ready:
-            raise NotReadyError(self._not_ready)
 
     async def answer(self, body: bytes, visit: Visit) -> RunningAnswer:
         """Understands a chat completions request and hands it to the decoder.
@@ -180,15 +175,15 @@ class Gateway:
             tuple(self._put_document(document) for document in conversation.documents),
             conversation.sampling,
             conversation.render,
+            self._replica_name,
         )
 
     def _put_document(self, document: DocumentSource) -> DocumentRef:
         return DocumentRef(document.name, document.digest, len(document.content), self._put(document.content))
 
     async def _begin(self, request: ServedRequest, deadline: Deadline) -> AsyncGenerator[AnswerEvent]:
-        events: AsyncGenerator[AnswerEvent] = deadline.over(
-            receive(self._decoder.answer.options(stream=True).remote(request), "decoder")
-        )
+        issue = partial(self._decoder.answer.options(stream=True).remote, request)
+        events: AsyncGenerator[AnswerEvent] = deadline.over(receive(issue, "decoder", may_repeat=_is_progress))
         first = await anext(events)
 
         async def all_events() -> AsyncGenerator[AnswerEvent]:
@@ -200,24 +195,18 @@ class Gateway:
         return all_events()
 
     async def _warm_up(self) -> None:
-        """One request through the whole chain, again and again until it is answered."""
+        """One request through the whole chain."""
         warm_up = AnswerRequest.about(
             [DocumentSource("warm-up.txt", b"Glyph Serve answers this once before it is ready.")],
             "Ready?",
             sampling=SamplingConfig(max_tokens=1),
         )
-        while self._not_ready:
-            try:
-                request = self._store(
-                    Conversation(warm_up.messages, warm_up.documents, warm_up.sampling, self._admission.render)
-                )
-                async for _ in await self._begin(request, Deadline(time.monotonic(), self.timeout_s)):
-                    pass
-                self.reports = await call_stage(self._decoder.describe.remote, "decoder")
-                self._not_ready = None
-            except GlyphError as error:
-                self._not_ready = f"the service has not answered its warm-up request: {error.message}"
-                await asyncio.sleep(WARM_UP_RETRY_S)
+        request = self._store(
+            Conversation(warm_up.messages, warm_up.documents, warm_up.sampling, self._admission.render)
+        )
+        async for _ in await self._begin(request, Deadline(time.monotonic(), self.timeout_s)):
+            pass
+        self.reports = await call_stage(self._decoder.describe.remote, "decoder")
 
     async def status(self) -> Json:
         """The live picture. Raises NotReadyError where the decoder does not respond."""
@@ -228,9 +217,9 @@ class Gateway:
                 replicas = await asyncio.to_thread(self._serve_side.replicas)
         except (TimeoutError, StageError) as error:
             why = f"the decoder or Ray Serve does not respond: {str(error) or 'no answer in time'}"
-            raise NotReadyError(self._not_ready or why) from error
+            raise NotReadyError(self.readiness.why_not or why) from error
         reports = (self.gateway_report(), *self.reports)
-        return status_json(self.model, self._not_ready, self.entrance, self.recent, reports, replicas, *stats)
+        return status_json(self.model, self.readiness.why_not, self.entrance, self.recent, reports, replicas, *stats)
 
     async def _tell_open_requests(self) -> None:
         while True:
@@ -239,3 +228,8 @@ class Gateway:
 
     def gateway_report(self) -> StageReport:
         return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"))
+
+
+def _is_progress(event: AnswerEvent) -> bool:
+    """Nothing of the answer yet: a decoder that dies after it may be replaced by another from the beginning."""
+    return isinstance(event, Progress)

@@ -68,7 +68,7 @@ def build_api(gateway: Gateway) -> FastAPI:
 
     @api.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        gateway.check_started()
+        await gateway.readiness.wait()
         visit = visit_of(request)
         arriving = read_body(request, visit, gateway.limits.max_request_bytes)
         body = await Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving)

@@ -41,6 +41,7 @@ class ServedRequest:
     documents: tuple[DocumentRef, ...]
     sampling: SamplingConfig
     render: RenderConfig
+    gateway: str = ""  # the name of the gateway replica's actor: without it nobody wants the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ import psutil
 import ray
 from pydantic import ValidationError
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
 from deployments.app import AppArgs, build_app
@@ -154,7 +155,9 @@ def start_ray(
                 logging_level=logging.WARNING,
                 _metrics_export_port=metrics_port,
             )
-        except Exception as error:  # noqa: BLE001 - this is the class that Ray raises for it
+        except Exception as error:
+            if not is_failed_start(error):
+                raise
             reason = error
             ray.shutdown()
             end_session(os.getpid())  # what came up of it
@@ -163,6 +166,15 @@ def start_ray(
             metrics = f"{address['node_ip_address']}:{address['metrics_export_port']}"
             return StartedRay(str(context.dashboard_url), str(address["session_dir"]), metrics)
     raise ConfigError(f"Ray did not start in {START_ATTEMPTS} attempts: {reason}")
+
+
+def is_failed_start(error: Exception) -> bool:
+    """Whether Ray's processes did not come up, which the next attempt may not meet again.
+
+    Ray has no class for it: its node manager's time-out is a bare ``Exception`` (``ray._private.node``), others are
+    RuntimeErrors and ConnectionErrors. A wrong argument is none of these.
+    """
+    return type(error) is Exception or isinstance(error, RuntimeError | OSError | RayError)
 
 
 def app_args(values: dict[str, Any]) -> AppArgs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ray
 from ray import serve
 from ray.serve.context import _get_global_client
 
@@ -12,6 +13,10 @@ class ServeSide:
     def listening_host(self) -> str:
         """The address that Serve's HTTP proxy listens on."""
         return str(_get_global_client().http_config.host)
+
+    def replica_name(self) -> str:
+        """The name of this replica's actor, by which others see whether it lives."""
+        return ray.get_runtime_context().get_actor_name() or ""
 
     def replicas(self) -> dict[str, dict[str, int]]:
         """Of each deployment, how many replicas are in which state, such as {"Encoder": {"RUNNING": 1}}."""

@@ -64,7 +64,7 @@ class Visits:
         except asyncio.CancelledError:
             visit.status = CLIENT_LEFT
             raise
-        except Exception:
+        except Exception:  # whatever it is: it goes on, once the visit's line in the log calls it a fault of ours
             visit.status, visit.error = 500, GlyphError("an error that nobody foresaw")
             raise
         finally:

@@ -115,3 +115,12 @@ def test_a_ray_that_never_comes_up_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(runtime, "ray", FakeRay(num_slow=runtime.START_ATTEMPTS))
     with pytest.raises(ConfigError, match="timed out during startup"):
         start_ray(None, lambda phase: None)
+
+
+def test_a_mistake_of_ours_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay(num_slow=0)
+    monkeypatch.setattr(ray, "init", lambda **_: ray.shutdown(later=True))  # a TypeError
+    monkeypatch.setattr(runtime, "ray", ray)
+    with pytest.raises(TypeError):
+        start_ray(None, lambda phase: None)
+    assert ray.num_shutdowns == 0

@@ -368,6 +368,9 @@ class FakeServeSide(ServeSide):
     def listening_host(self) -> str:
         return "127.0.0.1"
 
+    def replica_name(self) -> str:
+        return ""
+
     def replicas(self) -> dict[str, dict[str, int]]:
         one = {"RUNNING": 1}
         return {"Gateway": one, "Decoder": one, "Encoder": one, "Renderer": {"RUNNING": 2, "STARTING": 1}}

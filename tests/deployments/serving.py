@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class App:
         """The processes of a stage; all run on this machine, below this process."""
         title = f"ray::ServeReplica:{self.name}:{stage}"
         children = psutil.Process(os.getpid()).children(recursive=True)
-        return [child for child in children if " ".join(child.cmdline()).startswith(title)]
+        return [child for child in children if _command_of(child).startswith(title)]
 
     def wait_healthy(self, timeout_s: float = 90) -> None:
         wait_until(lambda: httpx.get(f"{self.url}/healthz", timeout=10).status_code == 200, timeout_s)
@@ -89,6 +89,13 @@ def wait_until(condition: Callable[[], object], timeout_s: float) -> float:
         assert time.monotonic() - started_at < timeout_s, f"still not so after {timeout_s} s"
         time.sleep(0.02)
     return time.monotonic() - started_at
+
+
+def _command_of(process: psutil.Process) -> str:
+    """Empty for one that has ended meanwhile."""
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def free_port() -> int:

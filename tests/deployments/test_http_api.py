@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments import gateway as gateway_module
+from deployments import readiness
 from deployments.access import AccessConfig
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
@@ -273,7 +273,8 @@ def test_health_tells_of_the_stages() -> None:
 
 
 def test_nothing_is_ready_before_the_chain_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_module, "WARM_UP_RETRY_S", 0.01)
+    monkeypatch.setattr(readiness, "WARM_UP_RETRY_S", 0.01)
+    monkeypatch.setattr(readiness, "PATIENCE_S", 0.05)
 
     async def test() -> None:
         decoder = ScriptedDecoder([StageError("the encoder died")])
@@ -290,6 +291,21 @@ def test_nothing_is_ready_before_the_chain_has_answered(monkeypatch: pytest.Monk
             await asyncio.sleep(0.05)
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.post("/v1/chat/completions", json=QUESTION)).status_code == 200
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_request_waits_for_a_gateway_that_has_only_just_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "WARM_UP_RETRY_S", 0.01)
+
+    async def test() -> None:
+        decoder = ScriptedDecoder([StageError("the encoder is not up yet")])
+        async with serving(decoder, warm_up=False) as client:
+            early = asyncio.create_task(client.post("/v1/chat/completions", json=QUESTION))
+            await asyncio.sleep(0.05)
+            assert not early.done()
+            decoder.events = [ANSWER]
+            assert (await early).status_code == 200
 
     asyncio.run(asyncio.wait_for(test(), 20))
 

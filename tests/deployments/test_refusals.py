@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_refusal_is_a_value_on_the_way_and_an_error_again_at_the_caller(error:
         with pytest.raises(type(error)) as caught:
             await call_stage(LocalHandle(stage).plan.remote, "stage")
         assert caught.value is error
-        replies = receive(LocalHandle(stage).pages.options(stream=True).remote(2), "stage")
+        replies = receive(partial(LocalHandle(stage).pages.options(stream=True).remote, 2), "stage")
         assert [await anext(replies), await anext(replies)] == [0, 1]
         with pytest.raises(type(error)):
             await anext(replies)
