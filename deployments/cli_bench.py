@@ -77,3 +77,45 @@ def pipeline(
 
         report = pipeline_report(rounds, show)
         print_json(report) if json else print_text(as_lines(report))
+
+
+@bench.command("serve")
+def serve_(
+    documents: Annotated[
+        list[Path] | None, typer.Argument(help="files and folders to ask about [default: the repository's examples]")
+    ] = None,
+    url: Annotated[str, typer.Option(help="the endpoint's address")] = "http://127.0.0.1:7860",
+    rate: Annotated[
+        list[float] | None, typer.Option(min=0.001, help="open loop: Poisson arrivals a second; several times: levels")
+    ] = None,
+    clients: Annotated[
+        list[int] | None, typer.Option(min=1, help="closed loop: so many ask without a pause; several times: levels")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=1, help="seconds of each level")] = 30.0,
+    warm_up: Annotated[int, typer.Option(min=0, help="requests before, one by one, that do not count")] = 3,
+    question: Annotated[list[str] | None, typer.Option(help="may be given several times")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="of an answer")] = 64,
+    fresh: Annotated[bool, typer.Option("--fresh", help="no text document twice: nothing comes from a cache")] = False,
+    seed: Annotated[int, typer.Option(help="decides documents, questions and moments")] = 0,
+    ttft_ms: Annotated[float, typer.Option(min=0, help="goodput: the first token within")] = 2000.0,
+    tpot_ms: Annotated[float, typer.Option(min=0, help="goodput: a later token within")] = 200.0,
+    picture: Annotated[Path | None, typer.Option(help="write a PNG, too; needs the extra `bench`")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+) -> None:
+    """Load on a running endpoint: latencies, rates, goodput and errors, level by level; 1 request a second where no
+    level is given.
+    """
+    with errors_reported(as_json=json), phase_shown() as show:
+        from deployments.bench.serve_load import Level, measure_endpoint
+        from deployments.bench.serve_picture import draw
+        from deployments.bench.serve_report import Objective, as_text, report_of
+        from deployments.bench.workload import QUESTIONS, Workload, documents_in
+
+        levels = [Level(rate_per_s=each) for each in rate or []] + [Level(num_clients=each) for each in clients or []]
+        asked = tuple(question or QUESTIONS)
+        workload = Workload(documents_in(documents or []), asked, max_tokens, is_fresh=fresh, seed=seed)
+        model, measured = measure_endpoint(url, workload, levels or [Level(rate_per_s=1.0)], duration, warm_up, show)
+        report = report_of(url, model, workload, Objective(ttft_ms, tpot_ms), measured)
+        if picture:
+            draw(report, measured, picture)
+        print_json(report) if json else print_text(as_text(report))

@@ -20,11 +20,29 @@ def root_of(url: str) -> str:
 
 
 def endpoint_client(base_url: str) -> httpx.Client:
-    through_proxy = httpx.URL(base_url).host not in LOOPBACK_HOSTS  # no proxy reaches our own machine
-    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    return httpx.Client(base_url=base_url, timeout=_timeout(), trust_env=_may_use_proxy(base_url), headers=_headers())
+
+
+def async_endpoint_client(base_url: str) -> httpx.AsyncClient:
+    """One that holds as many connections as it is asked for."""
+    limits = httpx.Limits(max_connections=None)
+    trust_env = _may_use_proxy(base_url)
+    return httpx.AsyncClient(
+        base_url=base_url, timeout=_timeout(), trust_env=trust_env, headers=_headers(), limits=limits
+    )
+
+
+def _timeout() -> httpx.Timeout:
+    return httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+
+
+def _may_use_proxy(base_url: str) -> bool:
+    return httpx.URL(base_url).host not in LOOPBACK_HOSTS  # no proxy reaches our own machine
+
+
+def _headers() -> dict[str, str]:
     key = os.environ.get(KEY_VARIABLE)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=base_url, timeout=timeout, trust_env=through_proxy, headers=headers)
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def unreachable(url: str, error: Exception) -> StageError:
