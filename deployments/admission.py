@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, invalid_request
 from glyph_core.answering.request import check_messages
-from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import DocumentSource, Message
@@ -35,6 +35,7 @@ class Conversation:
     documents: tuple[DocumentSource, ...]
     sampling: SamplingConfig
     render: RenderConfig
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Admission:
             for index, message in enumerate(request.messages)
         )
         check_messages(messages, len(reading.documents))
-        return Conversation(messages, tuple(reading.documents), sampling, render)
+        evidence = EvidenceConfig(citations=request.glyph.citations, grounding=request.glyph.grounding)
+        return Conversation(messages, tuple(reading.documents), sampling, render, evidence)
 
     def is_long(self, text: str) -> bool:
         """Whether ``text`` is to be rendered. Of a very long one the beginning tells."""

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ray.serve.handle import DeploymentHandle
@@ -30,10 +30,13 @@ from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
 from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
 from glyph_core.engine.engine import Engine
+from glyph_core.errors import GlyphError
+from glyph_core.evidence.finder import DocumentEvidence
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import AnswerEvent, DocumentPlan
+from glyph_core.types import Answer, AnswerEvent, DocumentPlan
 
+EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a tenth of a second, its parsing anew a few
 PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
 
 
@@ -90,6 +93,7 @@ class Decoder:
                 sum(count.num_tokens for count in await counts),
                 text_tokens_estimated=any(count.estimated for count in await counts),
             )
+            answer = await self._with_evidence(request, inquiry, answer)
             metrics.count_answer(answer)
             yield answer
         finally:
@@ -140,6 +144,23 @@ class Decoder:
     async def _plan(self, document: DocumentRef, request: ServedRequest) -> DocumentPlan:
         plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")
         return plan
+
+    async def _with_evidence(self, request: ServedRequest, inquiry: Inquiry, answer: Answer) -> Answer:
+        """Asked of the renderers, which have the text. That they fail costs a warning, not the answer."""
+        queries = inquiry.evidence_queries(answer, request.evidence)
+        calls = [
+            partial(call_stage, partial(self._renderer.evidence.remote, document, request.render, query), "renderer")
+            for document, query in zip(request.documents, queries, strict=False)
+        ]
+        try:
+            async with asyncio.timeout(EVIDENCE_TIMEOUT_S):
+                evidence: list[DocumentEvidence] = await call_each(calls, max_calls=PLANS_AT_ONCE)
+        except (GlyphError, TimeoutError) as error:
+            why = str(error) or f"it took longer than {EVIDENCE_TIMEOUT_S:g} s"
+            logger.warning("no evidence", extra={"answer_id": request.request_id, "reason": why})
+            warning = f"the answer has no citations, and its values were not looked up: {why}"
+            return replace(answer, warnings=(*answer.warnings, warning))
+        return inquiry.with_evidence(answer, evidence, request.evidence)
 
     async def _count_tokens(self, request: ServedRequest) -> list[TokenCount]:
         return await call_each(

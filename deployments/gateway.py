@@ -175,7 +175,8 @@ class Gateway:
             tuple(self._put_document(document) for document in conversation.documents),
             conversation.sampling,
             conversation.render,
-            self._replica_name,
+            evidence=conversation.evidence,
+            gateway=self._replica_name,
         )
 
     def _put_document(self, document: DocumentSource) -> DocumentRef:

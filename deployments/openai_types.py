@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import from_json
 
 from glyph_core.errors import InvalidRequestError
+from glyph_core.types import GroundingMode
 
 INERT: Mapping[str, tuple[Any, ...]] = {
     "audio": (),
@@ -110,6 +111,8 @@ class GlyphOptions(Wire):
     preset: str | None = Field(None, description="a render preset; None: the service's")
     render: dict[str, Any] = Field(default_factory=dict, description="fields of RenderConfig that differ from it")
     timeout_s: float | None = Field(None, gt=0, description="the request's own deadline, in seconds after its arrival")
+    citations: bool = Field(True, description="tell the passages that the answer rests on")
+    grounding: GroundingMode = Field("repair", description="of the answer's values; see config.EvidenceConfig")
     progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")
 
 

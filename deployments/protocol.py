@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from glyph_core.config import RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
 from glyph_core.types import Message, Page, PageError, PagePlan
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ServedRequest:
     documents: tuple[DocumentRef, ...]
     sampling: SamplingConfig
     render: RenderConfig
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     gateway: str = ""  # the name of the gateway replica's actor: without it nobody wants the answer
 
 

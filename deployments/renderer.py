@@ -15,6 +15,8 @@ from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageR
 from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
 from glyph_core.config import LimitConfig, RenderConfig, preset
+from glyph_core.evidence.finder import DocumentEvidence, EvidenceFinder, EvidenceQuery
+from glyph_core.evidence.places import PlacedDocuments
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, TokenCounter
 from glyph_core.rendering.page_text import PageText
@@ -27,7 +29,7 @@ MAX_COUNTS = 10_000  # documents whose token counts are kept
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
 
-class DocumentRenderer(Protocol):
+class DocumentRenderer(PlacedDocuments, Protocol):
     """What the stage needs of a PageRenderer; called from several threads at once."""
 
     def plan(self, source: DocumentSource) -> DocumentPlan: ...
@@ -58,6 +60,7 @@ class Renderer:
     def __init__(self, load: Callable[[], LoadedRenderer], pages_per_message: int) -> None:
         loaded = load()
         self._renderer_of = lru_cache(MAX_CONFIGS)(loaded.make_renderer)
+        self._finder_of = lru_cache(MAX_CONFIGS)(lambda render: EvidenceFinder(self._renderer_of(render)))
         self._count_tokens = loaded.count_tokens
         self._pages_per_message = pages_per_message
         self._counts: dict[str, TokenCount] = {}  # by document digest
@@ -100,6 +103,12 @@ class Renderer:
         """The one page of the range, for people."""
         source = await self._sources.get(page.document)
         return await asyncio.to_thread(lambda: encode_png(self._render(source, page)[0].page.pixels))
+
+    @returns_refusals
+    async def evidence(self, document: DocumentRef, render: RenderConfig, query: EvidenceQuery) -> DocumentEvidence:
+        """What the document says of an answer that was read from its pages."""
+        source = await self._sources.get(document)
+        return await asyncio.to_thread(lambda: self._finder_of(render).find(source, query))
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:

@@ -27,10 +27,11 @@ from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import AnswerRequest
-from glyph_core.config import PipelineConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.config import EvidenceConfig, PipelineConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
 from glyph_core.engine.memory_limit import limit_memory, plan_for
+from glyph_core.evidence.finder import EvidenceFinder
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 from glyph_core.model.token_counter import TokenCounter
@@ -69,6 +70,7 @@ class Pipeline:
         )
         self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
         self._renderers: dict[RenderConfig, PageRenderer] = {}
+        self._finders: dict[RenderConfig, EvidenceFinder] = {}
         self._features: FeatureCache[torch.Tensor] = FeatureCache(int(config.feature_cache_gb * 1e9))
         if config.model.num_threads:
             torch.set_num_threads(config.model.num_threads)
@@ -92,12 +94,15 @@ class Pipeline:
         system: str | None = None,
         sampling: SamplingConfig | None = None,
         render: RenderConfig | None = None,
+        evidence: EvidenceConfig | None = None,
     ) -> Answer:
         """One question about ``documents``. Raises an InvalidInputError for what can't be read or asked."""
         sources = [
             document if isinstance(document, DocumentSource) else read_source(document) for document in documents
         ]
-        request = AnswerRequest.about(sources, question, system=system, sampling=sampling, render=render)
+        request = AnswerRequest.about(
+            sources, question, system=system, sampling=sampling, render=render, evidence=evidence
+        )
         return self.run([request])[0]
 
     def run(self, requests: Sequence[AnswerRequest]) -> list[Answer]:
@@ -203,9 +208,19 @@ class Pipeline:
 
     def _answer(self, running: _Active) -> Answer:
         counts = [self.token_counter.count(running.renderer.text(document)) for document in running.request.documents]
-        return running.inquiry.answer(
+        answer = running.inquiry.answer(
             sum(count.num_tokens for count in counts), text_tokens_estimated=any(count.estimated for count in counts)
         )
+        wanted = running.request.evidence
+        queries = running.inquiry.evidence_queries(answer, wanted)
+        finder = self._finder(running.renderer)
+        found = [finder.find(*asked) for asked in zip(running.request.documents, queries, strict=False)]
+        return running.inquiry.with_evidence(answer, found, wanted)
+
+    def _finder(self, renderer: PageRenderer) -> EvidenceFinder:
+        if renderer.config not in self._finders:
+            self._finders[renderer.config] = EvidenceFinder(renderer)
+        return self._finders[renderer.config]
 
     def _renderer(self, config: RenderConfig) -> PageRenderer:
         if config not in self._renderers:

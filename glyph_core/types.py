@@ -251,6 +251,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     citations: tuple[Citation, ...] = ()  # in the order of the answer
     grounding: Grounding | None = None  # None: switched off, or the documents have no text to compare with
+    pages_read: tuple[tuple[int, ...], ...] = ()  # of each document, the page indices that this answer was read from
     written: str | None = None  # as the model wrote it and as it was streamed, where the grounding repaired ``text``
 
 

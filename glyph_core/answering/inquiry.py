@@ -16,9 +16,11 @@ from glyph_core.answering.prompts import DocumentPrompt, build_prompt
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.scope import scope_of
 from glyph_core.answering.windows import Selection, combine, split_into_windows
-from glyph_core.config import LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig
 from glyph_core.engine.engine import TokenOutput
 from glyph_core.errors import DocumentTooLargeError
+from glyph_core.evidence.conclusion import conclude
+from glyph_core.evidence.finder import DocumentEvidence, EvidenceQuery
 from glyph_core.types import Answer, DocumentPlan, Message, PageError, TextDelta
 
 ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
@@ -64,6 +66,7 @@ class Inquiry:
         self._windows = self._split(max_model_len)
         self._num_started = 0
         self._assemblies: dict[str, AnswerAssembly] = {}
+        self._prompts: dict[str, DocumentPrompt] = {}
         self._page_errors = [error for plan in self.plans for error in plan.page_errors]
 
     @property
@@ -99,6 +102,7 @@ class Inquiry:
             started_at=self._started_at,
             stages=self.stages,
         )
+        self._prompts[sequence_id] = prompt
         self._num_started += 1
         return sequence_id, prompt
 
@@ -124,10 +128,13 @@ class Inquiry:
         missing = dict.fromkeys(str(error) for error in self._page_errors)
         warnings = [*missing, *(warning for plan in self.plans for warning in plan.warnings), *self._scope.warnings]
         answers = [
-            self._calibrated(
-                assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
+            replace(
+                self._calibrated(
+                    assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
+                ),
+                pages_read=self._prompts[sequence_id].pages_of_documents(len(self.plans)),
             )
-            for assembly in self._assemblies.values()
+            for sequence_id, assembly in self._assemblies.items()
         ]
         answer = combine(answers, self._reader.absent_answer)
         if self._is_absent(answer):
@@ -136,6 +143,17 @@ class Inquiry:
             return answer
         e2e_s = self._clock() - self._started_at  # nothing was shown before now
         return replace(answer, timings=replace(answer.timings, ttft_s=e2e_s, tpot_s=0.0, e2e_s=e2e_s))
+
+    def evidence_queries(self, answer: Answer, wanted: EvidenceConfig) -> list[EvidenceQuery]:
+        """What to ask of each document about ``answer``; nothing where there is nothing to look for."""
+        if wanted.is_off or not answer.text or self._is_absent(answer):
+            return []
+        question = self._messages[-1].text
+        return [EvidenceQuery(answer.text, question, pages, wanted) for pages in answer.pages_read]
+
+    def with_evidence(self, answer: Answer, evidence: Sequence[DocumentEvidence], wanted: EvidenceConfig) -> Answer:
+        """``evidence`` is what each document said to its query."""
+        return conclude(answer, [plan.name for plan in self.plans], evidence, wanted)
 
     def _is_absent(self, answer: Answer) -> bool:
         return answer.text == self._reader.absent_answer

@@ -23,6 +23,13 @@ class DocumentPrompt:
     prompt: Prompt
     document_of_page: tuple[int, ...]  # for each of the prompt's pages, the index of its document
 
+    def pages_of_documents(self, num_documents: int) -> tuple[tuple[int, ...], ...]:
+        """For each document, the indices of its pages that the prompt shows."""
+        pages: list[list[int]] = [[] for _ in range(num_documents)]
+        for document, placement in zip(self.document_of_page, self.prompt.pages, strict=True):
+            pages[document].append(placement.page.page_index)
+        return tuple(map(tuple, pages))
+
 
 @dataclass(frozen=True, slots=True)
 class PageRange:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from glyph_core.config import RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import DocumentSource, Message
 
@@ -27,6 +27,7 @@ class AnswerRequest:
     documents: tuple[DocumentSource, ...] = ()
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     render: RenderConfig | None = None  # None: the preset that the checkpoint names
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     request_id: str = field(default_factory=new_request_id)
 
     def __post_init__(self) -> None:
@@ -41,11 +42,12 @@ class AnswerRequest:
         system: str | None = None,
         sampling: SamplingConfig | None = None,
         render: RenderConfig | None = None,
+        evidence: EvidenceConfig | None = None,
     ) -> AnswerRequest:
         """One question about ``documents``, which stand before it in their order."""
         turns = [Message("system", system)] if system else []
         turns.append(Message("user", question, tuple(range(len(documents)))))
-        return cls(tuple(turns), tuple(documents), sampling or SamplingConfig(), render)
+        return cls(tuple(turns), tuple(documents), sampling or SamplingConfig(), render, evidence or EvidenceConfig())
 
 
 def check_messages(messages: Sequence[Message], num_documents: int) -> None:

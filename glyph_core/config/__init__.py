@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from glyph_core.config.base import Config
 from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
+from glyph_core.config.evidence import EvidenceConfig
 from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
 from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset
 from glyph_core.config.storage import StoreConfig
@@ -15,6 +16,7 @@ __all__ = [
     "Config",
     "CreditConfig",
     "EngineConfig",
+    "EvidenceConfig",
     "LimitConfig",
     "ModelConfig",
     "PipelineConfig",

@@ -47,6 +47,9 @@ class ImagePages:
     def spans(self, page_index: int) -> list[Span]:
         return []
 
+    def text_ranges(self) -> np.ndarray:
+        return np.zeros((len(self.pages), 2), np.int32)
+
 
 def paper_size(width: int, height: int, config: RenderConfig) -> tuple[int, int]:
     """(width, height) px of the page that shows a picture of so many px: multiples of snap_px, and no sliver."""

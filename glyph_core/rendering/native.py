@@ -72,6 +72,10 @@ class NativePages:
                 spans.append(Span(offset + word.start, offset + word.stop, page_index, box, place))
         return spans
 
+    def text_ranges(self) -> np.ndarray:
+        bounds = [(start, start + len(block.text)) for block, start in zip(self.blocks, self.starts, strict=True)]
+        return np.array(bounds, dtype=np.int32).reshape(-1, 2)
+
     def _finish(self, picture: np.ndarray | PageError, page_index: int) -> DrawnPage:
         size = self.sizes[page_index]
         if isinstance(picture, PageError):

@@ -98,6 +98,18 @@ class PageRenderer:
         page."""
         return page_text(self.text(source), page_index, self.spans(source, page_index))
 
+    def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
+        """(width, height) px of each page."""
+        return self._layout(source).pages.sizes
+
+    def text_ranges(self, source: DocumentSource) -> np.ndarray:
+        """(num_pages, 2) int32: the characters on each page lie in [start, stop) of the text; 0, 0 where none does."""
+        return self._layout(source).pages.text_ranges()
+
+    def document(self, source: DocumentSource) -> Document:
+        """The document's blocks in reading order."""
+        return self._layout(source).document
+
     def _pages_with(self, source: DocumentSource, page_index: int) -> Pages:
         pages = self._layout(source).pages
         if not 0 <= page_index < len(pages.sizes):

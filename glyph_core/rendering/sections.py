@@ -31,6 +31,7 @@ class Pages(Protocol):
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]: ...
     def placed(self, page_index: int) -> PlacedGlyphs: ...
     def spans(self, page_index: int) -> list[Span]: ...
+    def text_ranges(self) -> np.ndarray: ...  # (num_pages, 2) int32: each page's characters lie in [start, stop)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Sections:
     def spans(self, page_index: int) -> list[Span]:
         part, local = self._find(page_index)
         return [replace(span, page_index=page_index) for span in part.spans(local)]
+
+    def text_ranges(self) -> np.ndarray:
+        return np.concatenate([part.text_ranges() for part in self.parts])
 
     def _find(self, page_index: int) -> tuple[Pages, int]:
         number = max(n for n, first in enumerate(self.first_pages[:-1]) if first <= page_index)

@@ -97,6 +97,26 @@ class TextPages:
                 spans.append(Span(picture.start, picture.stop, page_index, box, self._source_place(picture.start)))
         return sorted(spans, key=lambda span: (span.box[1], span.start))
 
+    def text_ranges(self) -> np.ndarray:
+        """(num_pages, 2) int32: the characters on each page lie in [start, stop), which may reach into another's where
+        a table goes on from page to page; 0, 0 for a page without text."""
+        stream, segments = self.stream, self.filled.segments
+        on_page = np.repeat(np.arange(len(self.sizes)), np.diff(self.filled.first_segments))
+        num_glyphs = (segments["stop"] - segments["start"]).astype(np.int64)
+        pages = np.repeat(on_page, num_glyphs)
+        firsts = np.cumsum(num_glyphs) - num_glyphs
+        index = np.arange(len(pages)) - np.repeat(firsts, num_glyphs) + np.repeat(segments["start"], num_glyphs)
+        offsets = stream.offsets_of(index)
+        of_text = offsets != NOT_OF_THE_TEXT
+        starts = np.full(len(self.sizes), np.iinfo(np.int32).max, np.int32)
+        stops = np.zeros(len(self.sizes), np.int32)
+        np.minimum.at(starts, pages[of_text], offsets[of_text])
+        np.maximum.at(stops, pages[of_text], (offsets + stream.lengths_of(index))[of_text])
+        for picture in self.filled.pictures:
+            starts[picture.page] = min(starts[picture.page], picture.start)
+            stops[picture.page] = max(stops[picture.page], picture.stop)
+        return np.stack([np.where(stops > 0, starts, 0), stops], axis=1)
+
     def _source_place(self, offset: int) -> SourcePlace | None:
         """Where the block stands that holds the character at ``offset``."""
         return self.blocks[bisect_right(self.starts, offset) - 1].place

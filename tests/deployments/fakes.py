@@ -27,7 +27,7 @@ from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, estimate_num_tokens
 from glyph_core.rendering.page_text import PageText, page_text
-from glyph_core.rendering.placed import Span
+from glyph_core.rendering.placed import PlacedGlyphs, Span
 from glyph_core.types import (
     AnswerEvent,
     DocumentPlan,
@@ -168,6 +168,19 @@ class FakeRenderer:
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:
         return page_text(self.text(source), page_index, [Span(0, 100, page_index, (0, 0, 112, 112))])
 
+    def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
+        return ((self.width_px, self.height_px),) * pages_in(source)
+
+    def text_ranges(self, source: DocumentSource) -> np.ndarray:
+        starts = 100 * np.arange(pages_in(source), dtype=np.int32)
+        return np.stack([starts, starts + 100], axis=1)
+
+    def spans(self, source: DocumentSource, page_index: int) -> list[Span]:
+        return []
+
+    def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
+        return PlacedGlyphs.none()
+
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
         started_at = time.perf_counter()
         time.sleep(self.page_s * (stop - start))
@@ -294,9 +307,10 @@ class FakeChain:
     page_s: float = 0.0
     window_pages: int | None = None
     feature_cache_gb: float = 0.0
+    drawing: Any = None  # a DocumentRenderer; None: a FakeRenderer
 
     def __post_init__(self) -> None:
-        self.drawing = FakeRenderer(self.page_s)
+        self.drawing = self.drawing or FakeRenderer(self.page_s)
         self.num_counts = 0
         loaded = LoadedRenderer(lambda config: self.drawing, self._count)
         report = StageReport("fake", "cpu", {})
