@@ -25,6 +25,7 @@ from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.rendering.page_text import PageText
+from glyph_core.rendering.placed import PlacedGlyphs, Span
 from glyph_core.types import DocumentPlan, DocumentSource, Page, PageFeatures, PagePlan, Prompt
 
 PAGE_PX = (476, 868)  # preset mini's
@@ -72,6 +73,18 @@ class FixedCostRenderer:
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:
         return PageText(page_index, "", 0, 0, ())
+
+    def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
+        return (PAGE_PX,) * self.plan(source).num_pages
+
+    def text_ranges(self, source: DocumentSource) -> np.ndarray:
+        return np.zeros((self.plan(source).num_pages, 2), np.int32)
+
+    def spans(self, source: DocumentSource, page_index: int) -> list[Span]:
+        return []
+
+    def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
+        return PlacedGlyphs.none()
 
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
         time.sleep(self._page_s * (stop - start))
