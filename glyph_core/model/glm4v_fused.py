@@ -17,7 +17,7 @@ from transformers import Glm4vForConditionalGeneration
 from glyph_core.errors import ModelError
 from glyph_core.model.attention import PagedAttention, RotatingAttention
 from glyph_core.model.layer_ops import LayerOps
-from glyph_core.model.linear import Linear, check_fp8, make_linear
+from glyph_core.model.linear import DenseLinear, Linear, check_fp8, make_linear
 from glyph_core.model.rope_index import rope_index
 from glyph_core.model.weights import Weights
 from glyph_core.types import Prompt
@@ -88,7 +88,7 @@ class FusedGlm4vTextModel:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(n, H) → (n, V) of the model's dtype."""
-        return F.linear(hidden, self._lm_head)
+        return DenseLinear(self._lm_head, None, self._ops)(hidden)
 
     @property
     def num_bytes(self) -> int:

@@ -130,12 +130,12 @@ class TritonOps:
     """Kernels, one an operation; see :mod:`glyph_core.model.kernels.layer`."""
 
     def __init__(self) -> None:
-        from glyph_core.model.kernels import layer  # triton is not everywhere
+        from glyph_core.model.kernels import layer, products  # triton is not everywhere
 
-        self.max_few_rows = layer.MAX_FEW_ROWS
+        self.max_few_rows = products.MAX_FEW_ROWS
         self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
         self.rotary, self.rotate, self.rotate_halves = layer.rotary, layer.rotate, layer.rotate_halves
-        self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, layer.few_rows
+        self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, products.few_rows
 
 
 def pick_ops(device: torch.device) -> LayerOps:

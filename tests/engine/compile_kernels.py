@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from glyph_core.engine.kernels import likeliest, paged
-from glyph_core.model.kernels import layer
+from glyph_core.model.kernels import layer, products
 
 HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
 
@@ -91,7 +91,7 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
         for members in (1, paged.max_members(group)):
             rows = max(paged.MIN_ROWS, triton.next_power_of_2(members * group))
             shape = {**heads, "GROUP": group, "BLOCK_SIZE": BLOCK_SIZE, "ROWS": rows}
-            options = {"num_warps": 8 if rows >= 64 else 4, "num_stages": 2}
+            options = {"num_warps": 4, "num_stages": 2}
             found[f"attend {kv_dtype} {rows}"] = (
                 paged.attend_kernel,
                 partial | tables | cache | {"scale": "fp32"},
@@ -99,19 +99,28 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
                 options,
             )
     for weight in ("bf16", "fp8e4nv"):
+        product = {"N": HIDDEN, "K": INTERMEDIATE, "HAS_SCALE": weight != "bf16", "HAS_BIAS": False}
+        types = {"weight_ptr": f"*{weight}", "scale_ptr": "*fp32"}
         found[f"few_rows {weight}"] = (
-            layer.few_rows_kernel,
-            {"weight_ptr": f"*{weight}", "scale_ptr": "*fp32"},
-            {"N": 2 * INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": weight != "bf16", "HAS_BIAS": False,
-             "ROWS": layer.MAX_FEW_ROWS, "TILE_N": 32, "TILE_K": 256},
+            products.few_rows_kernel,
+            types,
+            product | {"ROWS": products.MAX_FEW_ROWS, "TILE_N": 32, "TILE_K": 256},
             {"num_warps": 4, "num_stages": 4},
-        )  # fmt: skip
+        )
+        found[f"one_row {weight}"] = (
+            products.one_row_kernel,
+            types,
+            product | {"IS_EVEN": False, "TILE_N": 4, "TILE_K": 2048},
+            {"num_warps": 8},
+        )
     return found
 
 
 def shared_memory(
     kernel: Any, types: dict[str, str], constants: dict[str, object], options: dict[str, int], sm: int
 ) -> int:
+    constants = {**constants, "CHAINED": sm >= 90}
+    options = {**options, "launch_pdl": sm >= 90}
     signature = {
         name: "constexpr" if name in constants else types.get(name, "*bf16" if name.endswith("_ptr") else "i32")
         for name in kernel.arg_names

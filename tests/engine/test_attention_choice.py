@@ -33,8 +33,10 @@ def test_auto_on_the_cpu_is_the_reference_and_says_so(caplog: pytest.LogCaptureF
 
 def test_auto_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
-    assert choose_attention(EngineConfig(), CUDA, torch.bfloat16).name == "triton"
-    assert choose_attention(EngineConfig(), CUDA, torch.bfloat16).prefill == "varlen"
+    for capability, prefill in (((8, 9), "varlen"), ((9, 0), "split")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        assert choose_attention(EngineConfig(), CUDA, torch.bfloat16).name == "triton"
+        assert choose_attention(EngineConfig(), CUDA, torch.bfloat16).prefill == prefill
     assert choose_attention(EngineConfig(), CUDA, torch.float32).prefill == "sdpa"  # FlashAttention has no float32
     assert choose_attention(EngineConfig(prefill="split"), CUDA, torch.bfloat16).prefill == "split"
     monkeypatch.setattr(choice, "find_spec", lambda _: None)

@@ -88,4 +88,6 @@ def _prefill(config: EngineConfig, name: str, device: torch.device, dtype: torch
         varlen_function()
     except ImportError:
         has_flash = False
-    return "varlen" if has_flash else "sdpa"
+    if not has_flash:
+        return "sdpa"
+    return "split" if torch.cuda.get_device_capability(device) >= (9, 0) else "varlen"

@@ -49,7 +49,8 @@ def plan_decode(
     part_counts = np.zeros_like(lens)
     members, shared = [np.arange(len(lens), dtype=np.int32)], []
     num_members = len(lens)
-    shared_length = task_length(sum(group.num_tokens for group in groups), num_tasks)
+    # Tasks of many queries keep a multiprocessor busy by twos, those of one by fours.
+    shared_length = task_length(sum(group.num_tokens for group in groups), max(1, num_tasks // 2))
     for group in groups:
         queries = np.asarray(group.members, dtype=np.int32)
         num_shared[queries] = group.num_tokens

@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from glyph_core.model.varlen import varlen_function
 
+MIN_SPLIT_TOKENS = 2048
 PrefillAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
 """(Hq, n, D), (Hk, L, D), (Hk, L, D), scale → (n, Hq, D)"""
 
@@ -46,7 +47,10 @@ def varlen_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: flo
 
 
 def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-    """The prefix without a mask, plus the chunk's own causal square."""
+    """The prefix without a mask, plus the chunk's own causal square. A short chunk on CUDA goes the other way: cuDNN
+    takes a tenth of a second to prepare each new pair of lengths."""
+    if q.is_cuda and q.shape[1] < MIN_SPLIT_TOKENS:
+        return varlen_prefill(q, k, v, scale)
     (num_heads, n, head_dim), (num_kv_heads, length, _) = q.shape, k.shape
     group = num_heads // num_kv_heads
     own_k, own_v = (x[:, length - n :].repeat_interleave(group, 0) for x in (k, v))  # (Hq, n, D)

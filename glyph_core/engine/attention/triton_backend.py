@@ -36,9 +36,9 @@ class TritonBackend:
         self.cache, self.num_heads, self.prefill = cache, num_heads, prefill
         self.max_members = paged.max_members(num_heads // cache.num_kv_heads)
         self.num_tasks = NUM_TASKS
-        if cache.device.type == "cuda":  # two programs a multiprocessor hide each other's waits
+        if cache.device.type == "cuda":  # four programs a multiprocessor hide each other's waits
             processors = torch.cuda.get_device_properties(cache.device).multi_processor_count
-            self.num_tasks = 2 * processors // cache.num_kv_heads
+            self.num_tasks = 4 * processors // cache.num_kv_heads
 
     def plan(self, batch: AttentionBatch) -> TritonStep:
         """Every sequence with one token in the step is a query of the decode kernel, every other a prefill chunk."""

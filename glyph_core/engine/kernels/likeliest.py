@@ -12,12 +12,17 @@ import torch
 import triton
 import triton.language as tl
 
+from glyph_core.model.kernels.chain import begin, chained
+
 WIDTH = 4096  # logits of a piece
 
 
 @triton.jit
-def pieces_kernel(logits_ptr, best_ptr, place_ptr, sum_ptr, V, stride, WIDTH: tl.constexpr):
+def pieces_kernel(
+    logits_ptr, best_ptr, place_ptr, sum_ptr, V, stride, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False
+):
     """One program a row and piece: the largest logit, where it is, and the sum of exponentials beside it."""
+    begin(CHAINED)
     row, piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
     column = piece * WIDTH + tl.arange(0, WIDTH)
     logits = tl.load(logits_ptr + row * stride + column, mask=column < V, other=float("-inf")).to(tl.float32)
@@ -29,8 +34,11 @@ def pieces_kernel(logits_ptr, best_ptr, place_ptr, sum_ptr, V, stride, WIDTH: tl
 
 
 @triton.jit
-def whole_kernel(best_ptr, place_ptr, sum_ptr, out_ptr, NUM_PIECES: tl.constexpr, WIDTH: tl.constexpr):
+def whole_kernel(
+    best_ptr, place_ptr, sum_ptr, out_ptr, NUM_PIECES: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False
+):
     """One program a row. Of equal logits the first wins."""
+    begin(CHAINED)
     row, piece = tl.program_id(0), tl.arange(0, WIDTH)
     at, exists = row * NUM_PIECES + piece, piece < NUM_PIECES
     bests = tl.load(best_ptr + at, mask=exists, other=float("-inf"))
@@ -49,6 +57,10 @@ def likeliest(logits: torch.Tensor) -> torch.Tensor:
     best, total = (torch.empty(n, num_pieces, dtype=torch.float32, device=device) for _ in range(2))
     place = torch.empty(n, num_pieces, dtype=torch.int32, device=device)
     out = torch.empty(2, n, dtype=torch.float64, device=device)
-    pieces_kernel[(n, num_pieces)](logits, best, place, total, vocab_size, logits.stride(0), WIDTH, num_warps=8)
-    whole_kernel[(n,)](best, place, total, out, num_pieces, triton.next_power_of_2(num_pieces), num_warps=1)
+    pieces_kernel[(n, num_pieces)](
+        logits, best, place, total, vocab_size, logits.stride(0), WIDTH, num_warps=8, **chained()
+    )
+    whole_kernel[(n,)](
+        best, place, total, out, num_pieces, triton.next_power_of_2(num_pieces), num_warps=1, **chained()
+    )
     return out

@@ -18,6 +18,8 @@ import torch
 import triton
 import triton.language as tl
 
+from glyph_core.model.kernels.chain import begin, chained
+
 TASK_FIELDS = 6  # table row, start, stop, first of its members, number of members, part
 NOTHING = tl.constexpr(-1.0e30)  # below any score, and unlike -inf its differences are no NaN
 MIN_ROWS = 16  # tl.dot takes no fewer
@@ -27,9 +29,10 @@ MIN_ROWS = 16  # tl.dot takes no fewer
 def write_kernel(
     k_ptr, v_ptr, k_cache_ptr, v_cache_ptr, slots_ptr,
     stride_kh, stride_kt, stride_vh, stride_vt,
-    NUM_KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr,
+    NUM_KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """One program a token; a negative slot is padding and is written nowhere."""
+    begin(CHAINED)
     token = tl.program_id(0)
     slot = tl.load(slots_ptr + token)
     if slot >= 0:
@@ -47,10 +50,11 @@ def write_kernel(
 def rotate_write_kernel(
     heads_ptr, cos_ptr, sin_ptr, k_cache_ptr, v_cache_ptr, slots_ptr,
     NUM_HEADS: tl.constexpr, NUM_KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
-    Q_WIDTH: tl.constexpr, KV_WIDTH: tl.constexpr,
+    Q_WIDTH: tl.constexpr, KV_WIDTH: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """Two programs a token: one turns its queries in place, one writes its keys, turned, and its values. Neighbours
     (2i, 2i + 1) are a pair, as GLM has them."""
+    begin(CHAINED)
     token = tl.program_id(0).to(tl.int64)
     token_ptr = heads_ptr + token * (NUM_HEADS + 2 * NUM_KV_HEADS) * HEAD_DIM
     cos_ptr += token * HALF
@@ -90,7 +94,7 @@ def attend_kernel(
     tasks_ptr, members_ptr, rows_ptr, part_starts_ptr, tables_ptr,
     scale, stride_qh, stride_qt, stride_table,
     NUM_KV_HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr,
-    ROWS: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr, TILE: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """One program a task and key/value head."""
     task_ptr, kv_head = tasks_ptr + tl.program_id(0) * 6, tl.program_id(1)
@@ -102,6 +106,8 @@ def attend_kernel(
         member = tl.load(members_ptr + tl.load(task_ptr + 3) + row // GROUP, mask=is_query, other=0)
         token = tl.load(rows_ptr + member, mask=is_query, other=0)
         head = kv_head * GROUP + row % GROUP
+        part = tl.load(part_starts_ptr + member, mask=is_query, other=0) + tl.load(task_ptr + 5)
+        begin(CHAINED)  # tasks and tables come from the host
         q_at = q_ptr + head.to(tl.int64) * stride_qh + token.to(tl.int64) * stride_qt
         q = tl.load(q_at[:, None] + column[None, :], mask=is_query[:, None], other=0.0)
         highest = tl.full([ROWS], NOTHING, tl.float32)
@@ -121,18 +127,20 @@ def attend_kernel(
             attended = attended * shrink[:, None] + tl.dot(weights.to(q.dtype), v, input_precision="ieee")
             total = total * shrink + tl.sum(weights, 1)
             highest = higher
-        part = tl.load(part_starts_ptr + member, mask=is_query, other=0) + tl.load(task_ptr + 5)
         to = part.to(tl.int64) * (NUM_KV_HEADS * GROUP) + head
         tl.store(parts_ptr + to[:, None] * HEAD_DIM + column[None, :], attended / total[:, None], is_query[:, None])
         tl.store(lse_ptr + to, highest + tl.log(total), mask=is_query)
+    else:
+        begin(CHAINED)  # or a kernel of nothing but padding would end before those that it follows
 
 
 @triton.jit
 def merge_kernel(
     out_ptr, parts_ptr, lse_ptr, rows_ptr, part_starts_ptr,
-    NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, TILE: tl.constexpr,
+    NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, TILE: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """One program a query and head. A query without parts is padding; its output is 0."""
+    begin(CHAINED)
     query, head = tl.program_id(0), tl.program_id(1)
     first, last = tl.load(part_starts_ptr + query), tl.load(part_starts_ptr + query + 1)
     column, offset = tl.arange(0, HEAD_DIM), tl.arange(0, TILE)
@@ -165,7 +173,7 @@ def write_kv(
     write_kernel[(num_tokens,)](
         k, v, k_cache, v_cache, slot_mapping,
         k.stride(0), k.stride(1), v.stride(0), v.stride(1),
-        num_kv_heads, head_dim, triton.next_power_of_2(num_kv_heads * head_dim), num_warps=1,
+        num_kv_heads, head_dim, triton.next_power_of_2(num_kv_heads * head_dim), num_warps=1, **chained(),
     )  # fmt: skip
 
 
@@ -185,6 +193,7 @@ def rotate_write(
     rotate_write_kernel[(num_tokens, 2)](
         heads, cos, sin, k_cache, v_cache, slot_mapping, num_heads, num_kv_heads, head_dim, half,
         triton.next_power_of_2(num_heads * half), triton.next_power_of_2(num_kv_heads * head_dim), num_warps=4,
+        **chained(),
     )  # fmt: skip
 
 
@@ -216,7 +225,7 @@ def attend(
         q, k_cache, v_cache, parts, lse, tasks, members, rows, part_starts, tables,
         scale, q.stride(0), q.stride(1), tables.stride(0),
         num_kv_heads, group, head_dim, k_cache.shape[1], num_rows, tile_of(num_rows, head_dim),
-        num_warps=8 if num_rows >= 64 else 4, num_stages=2,
+        num_warps=4, num_stages=2, **chained(),
     )  # fmt: skip
 
 
@@ -231,5 +240,5 @@ def merge(
     """Every query's parts become its row of ``out`` (T, Hq, D)."""
     num_heads, head_dim = out.shape[1:]
     merge_kernel[(rows.shape[0], num_heads)](
-        out, parts, lse, rows, part_starts, num_heads, head_dim, 16, num_warps=4
+        out, parts, lse, rows, part_starts, num_heads, head_dim, 64, num_warps=8, **chained()
     )  # fmt: skip

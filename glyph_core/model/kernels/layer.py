@@ -1,11 +1,11 @@
-"""Triton kernels for what stands between the matrix products of a layer, and for products of few rows.
+"""Triton kernels for what stands between the matrix products of a layer.
 
 Each reads and writes its tensors once; a layer of glm4v has four norms, and each pair that only an addition parts is
 one kernel. Written by hand rather than by ``torch.compile``: transformers' layers call our attention in their midst,
 where a compiled graph breaks and is compiled anew for each number of tokens, and a server must not compile while it
 serves.
 
-Shapes: T tokens, H hidden size, I intermediate size, N and K a weight's rows and columns, M few tokens.
+Shapes: T tokens, H hidden size, I intermediate size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 import triton
 import triton.language as tl
 
-MAX_FEW_ROWS = 16  # of a product that is bound by reading its weights; the least that tl.dot takes
+from glyph_core.model.kernels.chain import begin, chained
+
 E4M3_MAX = tl.constexpr(448.0)
 
 
@@ -26,7 +27,10 @@ def _normed(wide, weight, eps, SIZE: tl.constexpr):
 
 
 @triton.jit
-def norm_kernel(x_ptr, weight_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+def norm_kernel(
+    x_ptr, weight_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False
+):
+    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
     exists = column < SIZE
     wide = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
@@ -35,7 +39,18 @@ def norm_kernel(x_ptr, weight_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.c
 
 
 @triton.jit
-def add_norm_kernel(residual_ptr, x_ptr, weight_ptr, sum_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+def add_norm_kernel(
+    residual_ptr,
+    x_ptr,
+    weight_ptr,
+    sum_ptr,
+    out_ptr,
+    eps,
+    SIZE: tl.constexpr,
+    WIDTH: tl.constexpr,
+    CHAINED: tl.constexpr = False,
+):
+    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
     exists = column < SIZE
     x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
@@ -48,8 +63,18 @@ def add_norm_kernel(residual_ptr, x_ptr, weight_ptr, sum_ptr, out_ptr, eps, SIZE
 
 @triton.jit
 def add_norms_kernel(
-    residual_ptr, x_ptr, post_ptr, next_ptr, sum_ptr, out_ptr, eps, SIZE: tl.constexpr, WIDTH: tl.constexpr
+    residual_ptr,
+    x_ptr,
+    post_ptr,
+    next_ptr,
+    sum_ptr,
+    out_ptr,
+    eps,
+    SIZE: tl.constexpr,
+    WIDTH: tl.constexpr,
+    CHAINED: tl.constexpr = False,
 ):
+    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
     exists = column < SIZE
     x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
@@ -65,8 +90,9 @@ def add_norms_kernel(
 @triton.jit
 def rotary_kernel(
     positions_ptr, axes_ptr, inv_freq_ptr, cos_ptr, sin_ptr, stride_axis, stride_token, HALF: tl.constexpr,
-    WIDTH: tl.constexpr,
+    WIDTH: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
+    begin(CHAINED)
     token, place = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
     exists = place < HALF
     axis = tl.load(axes_ptr + place, mask=exists, other=0)
@@ -79,9 +105,10 @@ def rotary_kernel(
 @triton.jit
 def rotate_kernel(
     x_ptr, cos_ptr, sin_ptr, stride, NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
-    APART: tl.constexpr, WIDTH: tl.constexpr,
+    APART: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """A pair's places lie ``APART``: neighbours (2i, 2i + 1), as GLM has them, or (i, i + HALF)."""
+    begin(CHAINED)
     token = tl.program_id(0).to(tl.int64)
     place = tl.arange(0, WIDTH)
     exists = place < NUM_HEADS * HALF
@@ -95,7 +122,8 @@ def rotate_kernel(
 
 
 @triton.jit
-def silu_kernel(x_ptr, out_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+def silu_kernel(x_ptr, out_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False):
+    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     exists = column < SIZE
     gate = tl.load(x_ptr + row * 2 * SIZE + column, mask=exists, other=0.0).to(tl.float32)
@@ -104,7 +132,8 @@ def silu_kernel(x_ptr, out_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def quantize_kernel(x_ptr, out_ptr, scale_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr):
+def quantize_kernel(x_ptr, out_ptr, scale_ptr, SIZE: tl.constexpr, WIDTH: tl.constexpr, CHAINED: tl.constexpr = False):
+    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
     exists = column < SIZE
     x = tl.load(x_ptr + row * SIZE + column, mask=exists, other=0.0).to(tl.float32)
@@ -113,31 +142,9 @@ def quantize_kernel(x_ptr, out_ptr, scale_ptr, SIZE: tl.constexpr, WIDTH: tl.con
     tl.store(scale_ptr + row, scale)
 
 
-@triton.jit
-def few_rows_kernel(
-    x_ptr, weight_ptr, scale_ptr, bias_ptr, out_ptr, num_rows, N: tl.constexpr, K: tl.constexpr,
-    HAS_SCALE: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
-):  # fmt: skip
-    row, column, inner = tl.arange(0, ROWS), tl.program_id(0) * TILE_N + tl.arange(0, TILE_N), tl.arange(0, TILE_K)
-    is_row, is_column = row < num_rows, column < N
-    summed = tl.zeros([ROWS, TILE_N], tl.float32)
-    for first in range(0, K, TILE_K):
-        k = first + inner
-        x = tl.load(x_ptr + row[:, None] * K + k[None, :], mask=is_row[:, None] & (k < K)[None, :], other=0.0)
-        at = column.to(tl.int64)[:, None] * K + k[None, :]
-        weight = tl.load(weight_ptr + at, mask=is_column[:, None] & (k < K)[None, :], other=0.0).to(x.dtype)
-        summed += tl.dot(x, tl.trans(weight), input_precision="ieee")
-    if HAS_SCALE:
-        summed *= tl.load(scale_ptr + column, mask=is_column, other=0.0)[None, :]
-    if HAS_BIAS:
-        summed += tl.load(bias_ptr + column, mask=is_column, other=0.0).to(tl.float32)[None, :]
-    to = out_ptr + row[:, None] * N + column[None, :]
-    tl.store(to, summed.to(out_ptr.dtype.element_ty), mask=is_row[:, None] & is_column[None, :])
-
-
 def norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     out, size = torch.empty_like(x), x.shape[-1]
-    norm_kernel[(x.shape[0],)](x, weight, out, eps, size, triton.next_power_of_2(size), num_warps=8)
+    norm_kernel[(x.shape[0],)](x, weight, out, eps, size, triton.next_power_of_2(size), num_warps=8, **chained())
     return out
 
 
@@ -146,7 +153,16 @@ def add_norm(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
     add_norm_kernel[(x.shape[0],)](
-        residual, x, weight, summed, out, eps, size, triton.next_power_of_2(size), num_warps=8
+        residual,
+        x,
+        weight,
+        summed,
+        out,
+        eps,
+        size,
+        triton.next_power_of_2(size),
+        num_warps=8,
+        **chained(),
     )
     return summed, out
 
@@ -156,7 +172,17 @@ def add_norms(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
     add_norms_kernel[(x.shape[0],)](
-        residual, x, post, following, summed, out, eps, size, triton.next_power_of_2(size), num_warps=8
+        residual,
+        x,
+        post,
+        following,
+        summed,
+        out,
+        eps,
+        size,
+        triton.next_power_of_2(size),
+        num_warps=8,
+        **chained(),
     )
     return summed, out
 
@@ -166,7 +192,7 @@ def rotary(positions: torch.Tensor, axes: torch.Tensor, inv_freq: torch.Tensor) 
     cos, sin = (inv_freq.new_empty(num_tokens, half) for _ in range(2))
     rotary_kernel[(num_tokens,)](
         positions, axes, inv_freq, cos, sin, positions.stride(0), positions.stride(1), half,
-        triton.next_power_of_2(half), num_warps=1,
+        triton.next_power_of_2(half), num_warps=1, **chained(),
     )  # fmt: skip
     return cos, sin
 
@@ -182,13 +208,15 @@ def rotate_halves(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_hea
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, num_heads: int, head_dim: int, apart: int) -> None:
     half = cos.shape[1]
     width = triton.next_power_of_2(num_heads * half)
-    rotate_kernel[(x.shape[0],)](x, cos, sin, x.stride(0), num_heads, head_dim, half, apart, width, num_warps=4)
+    rotate_kernel[(x.shape[0],)](
+        x, cos, sin, x.stride(0), num_heads, head_dim, half, apart, width, num_warps=4, **chained()
+    )
 
 
 def silu_mul(x: torch.Tensor) -> torch.Tensor:
     num_tokens, size = x.shape[0], x.shape[1] // 2
     out, width = x.new_empty(num_tokens, size), min(1024, triton.next_power_of_2(size))
-    silu_kernel[(num_tokens, triton.cdiv(size, width))](x, out, size, width, num_warps=4)
+    silu_kernel[(num_tokens, triton.cdiv(size, width))](x, out, size, width, num_warps=4, **chained())
     return out
 
 
@@ -196,19 +224,5 @@ def quantize_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     out = torch.empty_like(x, dtype=torch.float8_e4m3fn)
     scale = torch.empty(x.shape[0], 1, dtype=torch.float32, device=x.device)
     size = x.shape[1]
-    quantize_kernel[(x.shape[0],)](x, out, scale, size, triton.next_power_of_2(size), num_warps=8)
+    quantize_kernel[(x.shape[0],)](x, out, scale, size, triton.next_power_of_2(size), num_warps=8, **chained())
     return out, scale
-
-
-def few_rows(
-    x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """``x`` (M, K) with M ≤ MAX_FEW_ROWS, ``weight`` (N, K) of x's dtype or float8_e4m3fn with ``scale`` (N,)."""
-    (num_rows, k), n = x.shape, weight.shape[0]
-    out, tile_n = x.new_empty(num_rows, n), 32 if n >= 16384 else 16
-    tile_k = min(256, max(16, triton.next_power_of_2(k)))
-    few_rows_kernel[(triton.cdiv(n, tile_n),)](
-        x, weight, scale, bias, out, num_rows, n, k, scale is not None, bias is not None, MAX_FEW_ROWS, tile_n, tile_k,
-        num_warps=4, num_stages=4,
-    )  # fmt: skip
-    return out
