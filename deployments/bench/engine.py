@@ -20,9 +20,10 @@ from transformers import AutoConfig
 
 import glyph_core.model
 from deployments.bench.accuracy import accuracy_figures
-from deployments.bench.baseline import hf_figures, vision_figures
+from deployments.bench.baseline import hf_figures
 from deployments.bench.limits import copy_bytes_s, matmul_flops_s, product_figures, synchronize
 from deployments.bench.synthetic import decode_step, num_blocks_for, prefill, synthetic_sequences
+from deployments.bench.vision import vision_accuracy, vision_figures
 from glyph_core.config import CreditConfig, EngineConfig
 from glyph_core.engine.memory_plan import plan_memory
 from glyph_core.engine.model_runner import ModelRunner
@@ -51,7 +52,7 @@ class BenchPlan:
     chunk_tokens: int
     steps: int
     baseline: tuple[tuple[int, int], ...]  # (sequences, context) of transformers' generate
-    encode_pages: int
+    encode_pages: tuple[int, ...]  # at once
 
 
 def bench_plan(device: torch.device, *, is_tiny: bool) -> BenchPlan:
@@ -59,7 +60,7 @@ def bench_plan(device: torch.device, *, is_tiny: bool) -> BenchPlan:
     if is_tiny:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         return BenchPlan(
-            "glyph_tiny", dtype, device, ((1, 256), (4, 128)), ((4, 256),), (256,), 128, 3, ((1, 64),), 1
+            "glyph_tiny", dtype, device, ((1, 256), (4, 128)), ((4, 256),), (256,), 128, 3, ((1, 64),), (1, 2)
         )  # fmt: skip
     return BenchPlan(
         "glyph_9b", torch.bfloat16, device,
@@ -69,7 +70,7 @@ def bench_plan(device: torch.device, *, is_tiny: bool) -> BenchPlan:
         chunk_tokens=8192,
         steps=24,
         baseline=((1, 8192), (32, 1024)),
-        encode_pages=8,
+        encode_pages=(1, 4, 8, 16),
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def engine_report(plan: BenchPlan, show: Callable[[str], None], keep: Callable[[
     show("transformers")
     report["transformers"] = [_attempt(hf_figures, config, plan, *case) for case in plan.baseline]
     show("the vision tower")
-    report["vision"] = _attempt(vision_figures, config, plan, limits["matmul_flops_s"])
+    report["vision"] = _attempt(_vision, config, plan, limits["matmul_flops_s"])
     return report
 
 
@@ -220,6 +221,13 @@ def _accuracy(config: Json, plan: BenchPlan) -> Json:
     return {"ways": accuracy_figures(config, plan)}
 
 
+def _vision(config: Json, plan: BenchPlan, matmul_flops_s: float) -> Json:
+    return {
+        "speed": vision_figures(config, plan.dtype, plan.device, matmul_flops_s, plan.encode_pages),
+        "accuracy": vision_accuracy(config, plan.dtype, plan.device),
+    }
+
+
 def _memory_plan(config: Json, is_fp8: bool) -> Json:
     plan = plan_memory(ModelShape.of(config), EngineConfig(), CreditConfig(), budget_gb=24, is_fp8=is_fp8)
     return {
@@ -252,7 +260,8 @@ def as_markdown(report: Json) -> str:
     lines += _table("Accuracy, against float32", report["accuracy"].get("ways", [report["accuracy"]]))
     lines += _table("Memory plan of 24 GiB", report["memory_plan"])
     lines += _table("transformers' generate", report["transformers"])
-    lines += _table("The vision tower", [report["vision"]])
+    lines += _table("The vision tower", report["vision"].get("speed", [report["vision"]]))
+    lines += _table("The vision tower, against transformers' in float32", report["vision"].get("accuracy", []))
     return "\n".join(lines) + "\n"
 
 

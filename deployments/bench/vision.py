@@ -13,19 +13,26 @@ import torch
 from transformers import AutoConfig, Glm4vForConditionalGeneration
 
 from deployments.bench.limits import least_s
-from glyph_core.model.glm4v import Glm4vVisionModel
 from glyph_core.model.glm4v_vision import FusedGlm4vVisionModel
 from glyph_core.model.layer_ops import TorchOps, pick_ops
+from glyph_core.model.patches import PatchGeometry
+from glyph_core.model.pixel_levels import PixelLevels
 from glyph_core.model.shape import ModelShape, VisionShape
+from glyph_core.model.transformers_vision import PatchVisionModel
 from glyph_core.model.weights import RandomWeights
 
 PATCH_GRID = (60, 42)  # of 842×595 px
 ACCURACY_GRIDS = ((60, 42), (12, 42), (30, 20))
+PATCH_SIDE = 14  # px
+GEOMETRY = PatchGeometry(
+    PATCH_SIDE, 2, 2, 12_544, 11_760_000, mean=(0.481, 0.458, 0.408), std=(0.269, 0.261, 0.276),
+    rescale_factor=1 / 255, resample=3,
+)  # fmt: skip
 PREFIX = "model.visual."
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GivenWeights:
     """A transformers model's own, for ours to be made of; a :class:`glyph_core.model.weights.Weights`."""
 
@@ -43,13 +50,15 @@ class GivenWeights:
         return PREFIX + name in self.state
 
 
-def vision_figures(config: Json, dtype: torch.dtype, device: torch.device, matmul_flops_s: float) -> list[Json]:
+def vision_figures(
+    config: Json, dtype: torch.dtype, device: torch.device, matmul_flops_s: float, batches: Sequence[int]
+) -> list[Json]:
     """Milliseconds a page of 595×842 px, and what part of the device's rate of products that is."""
     model = _random_tower(config, dtype, device)
     shape, figures = ModelShape.of(config).vision, []
     for way in ("transformers", "ours", "ours fp8"):
         tower = _tower(way, model, config, dtype, device)
-        measured = (_speed(tower, shape, num_pages, device, matmul_flops_s) for num_pages in (1, 4, 8, 16))
+        measured = (_speed(tower, shape, num_pages, device, matmul_flops_s) for num_pages in batches)
         figures += [{"way": way, **speed} for speed in measured]
         del tower
     return figures
@@ -58,14 +67,13 @@ def vision_figures(config: Json, dtype: torch.dtype, device: torch.device, matmu
 def vision_accuracy(config: Json, dtype: torch.dtype, device: torch.device) -> list[Json]:
     """How far the features are from transformers' in float32, relative to their norm; pages of three sizes at once."""
     model = _random_tower(config, torch.float32, device)
-    shape = ModelShape.of(config).vision
-    pixels, grids = _pages(shape, ACCURACY_GRIDS, device)
+    tiles, grids = _pages(ACCURACY_GRIDS, device)
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):  # its convolutions would use it
-        exact = torch.cat(Glm4vVisionModel(model).encode(pixels, grids))
+        exact = torch.cat(_tower("transformers", model, config, torch.float32, device).encode(tiles, grids))
         figures = []
         for way, precision in (("ours", torch.float32), ("ours", dtype), ("ours fp8", dtype), ("transformers", dtype)):
             tower = _tower(way, model, config, precision, device)
-            got = torch.cat(tower.encode(pixels, grids)).float()
+            got = torch.cat(tower.encode(tiles, grids)).float()
             error = ((got - exact).norm() / exact.norm()).item()
             name = str(precision).removeprefix("torch.")
             figures.append({"way": way, "dtype": name, "relative_error": error})
@@ -84,9 +92,9 @@ def _speed(tower: Any, shape: VisionShape, num_pages: int, device: torch.device,
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    pixels, grids = _pages(shape, [PATCH_GRID] * num_pages, device)
+    tiles, grids = _pages([PATCH_GRID] * num_pages, device)
     with torch.inference_mode():
-        encode_s = least_s(lambda: tower.encode(pixels, grids), device, times=5)
+        encode_s = least_s(lambda: tower.encode(tiles, grids), device, times=5)
     flops = num_pages * vision_flops(shape, PATCH_GRID[0] * PATCH_GRID[1])
     peak = torch.cuda.max_memory_allocated(device) - before if device.type == "cuda" else None
     return {
@@ -95,22 +103,21 @@ def _speed(tower: Any, shape: VisionShape, num_pages: int, device: torch.device,
     }  # fmt: skip
 
 
-def _pages(
-    shape: VisionShape, grids: Sequence[tuple[int, int]], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _pages(grids: Sequence[tuple[int, int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Noise, already on the device: what is measured is the tower."""
     num_patches = sum(rows * columns for rows, columns in grids)
     random = torch.Generator(device).manual_seed(0)
-    pixels = torch.randn(num_patches, shape.patch_numbers, generator=random, device=device)
-    return pixels, torch.tensor([[1, *grid] for grid in grids])
+    tiles = torch.randint(256, (num_patches, 1, PATCH_SIDE**2), generator=random, device=device, dtype=torch.uint8)
+    return tiles, torch.tensor([[1, *grid] for grid in grids])
 
 
 def _tower(way: str, model: Any, config: Json, dtype: torch.dtype, device: torch.device) -> Any:
     if way == "transformers":
-        return Glm4vVisionModel(model.to(dtype))
+        return PatchVisionModel(model.to(dtype), PixelLevels(GEOMETRY, dtype, device))
     weights = GivenWeights(model.state_dict(), dtype, device)
     ops = TorchOps() if dtype == torch.float32 else pick_ops(device)
-    return FusedGlm4vVisionModel(AutoConfig.for_model(**config), weights, ops, is_fp8=way == "ours fp8")
+    levels = PixelLevels(GEOMETRY, dtype, device)
+    return FusedGlm4vVisionModel(AutoConfig.for_model(**config), weights, ops, levels, is_fp8=way == "ours fp8")
 
 
 def _random_tower(config: Json, dtype: torch.dtype, device: torch.device) -> Any:

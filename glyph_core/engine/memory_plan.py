@@ -89,7 +89,9 @@ def plan_memory(
     decoder = StagePlan(
         shape.text.weight_bytes(itemsize, is_fp8=is_fp8), text_activations(shape.text, engine, itemsize)
     )
-    encoder = StagePlan(shape.vision.num_weights * itemsize, vision_activations(shape.vision, credit_config, itemsize))
+    encoder = StagePlan(
+        shape.vision.weight_bytes(itemsize, is_fp8=is_fp8), vision_activations(shape.vision, credit_config, itemsize)
+    )
     block_bytes = engine.block_size * shape.text.kv_bytes(1 if engine.kv_dtype == "fp8" else itemsize)
     left = budget - decoder.total - encoder.total
     num_blocks = engine.num_blocks or max(0, left) // block_bytes
@@ -122,12 +124,12 @@ def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int) -> i
 def vision_activations(shape: VisionShape, credit_config: CreditConfig, itemsize: int) -> int:
     """The most that a forward of the vision tower holds at once: a batch of usual pages, or the largest page."""
     patches = max(credit_config.max_encode_batch * USUAL_PAGE_PATCHES, MAX_PAGE_PATCHES)
-    pixels = patches * shape.patch_numbers * (4 + itemsize)
-    layer = patches * (3 * shape.hidden_size + 3 * shape.out_hidden_size) * itemsize
-    rotary = patches * shape.hidden_size // shape.num_heads * 2 * 4 + 3 * patches * shape.hidden_size * 4  # in float32
+    angles = patches * (shape.hidden_size // shape.num_heads) * 4  # cos and sin of half a head, in float32
+    # The widest moment of a layer: the sum so far and its norm, gate and up, their product.
+    layer = patches * (2 * shape.hidden_size + 3 * shape.out_hidden_size) * itemsize + angles
     tokens = patches // shape.merge_size**2
     projector = tokens * (2 * shape.out_hidden_size + 3 * shape.intermediate_size) * itemsize
-    return pixels + max(layer + rotary, projector)
+    return max(layer, projector + patches * shape.hidden_size * itemsize)
 
 
 def _what_would_fit(

@@ -96,7 +96,7 @@ class VisionModel(Protocol):
     dtype: torch.dtype
     device: torch.device
 
-    def encode(self, pixel_values: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
+    def encode(self, patches: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
         """What :meth:`Family.preprocess` gives → one (num_visual_tokens, feature size) a page, on the device."""
         ...
 
@@ -117,8 +117,9 @@ class Family(Protocol):
         ...
 
     def preprocess(self, pages: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pages' pixels, uint8 (height, width) or (height, width, 3) → pixel_values (N, …) float32, patches or tiles of
-        all pages, and their layouts (pages, 3 or more) int64, of which the first three numbers are grid_thw."""
+        """Pages' pixels, uint8 (height, width) or (height, width, 3) → patches or tiles of all pages on the host, N in
+        the first dimension and in the family's own form, and their layouts (pages, 3 or more) int64, of which the first
+        three numbers are grid_thw."""
         ...
 
     def load_text(

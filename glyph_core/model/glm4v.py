@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glyph_core.model.patches import PatchGeometry, read_geometry
-from glyph_core.model.transformers_family import TransformersFamily
+from glyph_core.model.transformers_family import PatchFamily
 
 if TYPE_CHECKING:
     import torch
@@ -14,16 +13,13 @@ if TYPE_CHECKING:
     from glyph_core.model.weights import Part, Weights
 
 
-class Glm4vFamily(TransformersFamily):
+class Glm4vFamily(PatchFamily):
     """Runs on our fused parts, unless told otherwise."""
 
     architecture = "Glm4vForConditionalGeneration"
     vision_parts = ("model.visual",)
     image_token_id = 151343
     has_axes = True
-
-    def read_geometry(self) -> PatchGeometry:
-        return read_geometry(self.checkpoint.path)
 
     def load_text(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
@@ -43,10 +39,12 @@ class Glm4vFamily(TransformersFamily):
         from glyph_core.model.glm4v_vision import FusedGlm4vVisionModel
         from glyph_core.model.layer_ops import pick_ops
         from glyph_core.model.loading import is_fused, load_config
+        from glyph_core.model.pixel_levels import PixelLevels
 
         if is_fused(weights=weights, kernels=kernels):
             config, source = load_config(self.checkpoint.path), self._weights("vision", dtype, device)
-            return FusedGlm4vVisionModel(config, source, pick_ops(device), is_fp8=weights == "fp8")
+            levels = PixelLevels(self.geometry, dtype, device)
+            return FusedGlm4vVisionModel(config, source, pick_ops(device), levels, is_fp8=weights == "fp8")
         return self.load_patch_vision(dtype, device)
 
     def _weights(self, part: Part, dtype: torch.dtype, device: torch.device) -> Weights:

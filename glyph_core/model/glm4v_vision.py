@@ -19,8 +19,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from glyph_core.model.layer_ops import LayerOps
 from glyph_core.model.linear import DenseLinear, Linear, check_fp8, make_linear
-from glyph_core.model.page_attention import PageAttention
+from glyph_core.model.page_attention import AttendPages, PageAttention
 from glyph_core.model.patch_places import by_token, patch_places, resized_table
+from glyph_core.model.pixel_levels import PixelLevels
 from glyph_core.model.weights import Weights
 
 LAYER_NORM_EPS = 1e-5  # torch's own, which the projector's norm has
@@ -49,12 +50,14 @@ class _Projector:
 class FusedGlm4vVisionModel:
     """A :class:`glyph_core.model.family.VisionModel`."""
 
-    def __init__(self, config: Any, weights: Weights, ops: LayerOps, *, is_fp8: bool = False) -> None:
+    def __init__(
+        self, config: Any, weights: Weights, ops: LayerOps, levels: PixelLevels, *, is_fp8: bool = False
+    ) -> None:
         """``config`` is transformers'. Raises ModelError for weights or a device that it can't run with."""
         vision = config.vision_config
         if is_fp8:
             check_fp8(weights.device)
-        self._ops, self._is_fp8, self._weights = ops, is_fp8, weights
+        self._ops, self._is_fp8, self._weights, self._levels = ops, is_fp8, weights, levels
         self._eps: float = vision.rms_norm_eps
         self._size: int = vision.hidden_size
         self._num_heads: int = vision.num_heads
@@ -63,7 +66,7 @@ class FusedGlm4vVisionModel:
         self.hidden_size: int = vision.out_hidden_size
         self.dtype, self.device = weights.dtype, weights.device
         self._inv_freq = _frequencies(vision, self._head_dim).to(self.device)
-        self._attend = PageAttention(self.device, self.dtype, self._head_dim**-0.5)
+        self._pages = PageAttention(self.device, self.dtype, self._head_dim**-0.5)
         self._patch_embed = self._patch_embedding(vision)
         self._embed_norm = self._take("post_conv_layernorm.weight", self._size)
         side = vision.image_size // vision.patch_size
@@ -73,11 +76,12 @@ class FusedGlm4vVisionModel:
         self._projector = self._make_projector(vision.intermediate_size)
         del self._weights
 
-    def encode(self, pixel_values: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
-        """(N, patch dim) float32 and (pages, 3) int64 → one (num_visual_tokens, H) a page."""
+    def encode(self, tiles: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
+        """(N, channels, p²) uint8 and (pages, 3) int64 → one (num_visual_tokens, H) a page."""
         grids = [(rows, columns) for frames, rows, columns in grid_thw.tolist() for _ in range(frames)]
         with torch.inference_mode():
-            features = self._project(self._encode(pixel_values.to(self.device, self.dtype), grids))
+            embedded = self._embed(tiles.to(self.device, non_blocking=True), grids)
+            features = self._project(self._encode(embedded, grids))
         return list(torch.split(features, [math.prod(grid) // self._merge**2 for grid in grid_thw.tolist()]))
 
     @property
@@ -91,24 +95,34 @@ class FusedGlm4vVisionModel:
             norms += [block.attention_norm, block.mlp_norm]
         return sum(linear.num_bytes for linear in linears) + sum(norm.nbytes for norm in norms)
 
-    def _encode(self, pixel_values: torch.Tensor, grids: Sequence[tuple[int, int]]) -> torch.Tensor:
-        """(N, patch dim) and each frame's rows and columns of patches → (N, h), normalised."""
-        lengths = [rows * columns for rows, columns in grids]
-        embedded = self._ops.norm(self._patch_embed(pixel_values), self._embed_norm, self._eps)
-        residual = embedded + self._place_embeddings(grids)
+    def _embed(self, tiles: torch.Tensor, grids: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """Tiles and each frame's rows and columns of patches → (N, h)."""
+        embedded = self._ops.norm(self._patch_embed(self._levels(tiles)), self._embed_norm, self._eps)
+        return embedded + self._place_embeddings(grids)
+
+    def _encode(self, residual: torch.Tensor, grids: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """(N, h) → (N, h), normalised."""
         cos, sin = self._rotary(grids)
+        attend = self._pages.attention([rows * columns for rows, columns in grids])
         hidden = self._ops.norm(residual, self._blocks[0].attention_norm, self._eps)
         next_norms = [block.attention_norm for block in self._blocks[1:]] + [self._norm]
-        pages = self._attend.pages(lengths)
         for block, next_norm in zip(self._blocks, next_norms, strict=True):
-            qkv = block.qkv(hidden)
-            self._ops.rotate_halves(qkv, cos, sin, 2 * self._num_heads, self._head_dim)
-            q, k, v = qkv.view(len(qkv), 3, self._num_heads, self._head_dim).unbind(1)
-            attended = block.out(pages(q, k, v).reshape(len(qkv), -1))
+            attended = self._attention(block, hidden, cos, sin, attend)
             residual, hidden = self._ops.add_norm(residual, attended, block.mlp_norm, self._eps)
+            del attended  # the next product is the widest
             mlp = block.down(self._ops.silu_mul(block.gate_up(hidden)))
             residual, hidden = self._ops.add_norm(residual, mlp, next_norm, self._eps)
+            del mlp
         return hidden
+
+    def _attention(
+        self, block: _Block, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, attend: AttendPages
+    ) -> torch.Tensor:
+        """(N, h) → (N, h)."""
+        qkv = block.qkv(hidden)
+        self._ops.rotate_halves(qkv, cos, sin, 2 * self._num_heads, self._head_dim)
+        q, k, v = qkv.view(len(qkv), 3, self._num_heads, self._head_dim).unbind(1)
+        return block.out(attend(q, k, v).reshape(len(qkv), -1))
 
     def _project(self, hidden: torch.Tensor) -> torch.Tensor:
         """(N, h), the patches of a visual token side by side → (M, H)."""

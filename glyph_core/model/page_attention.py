@@ -25,7 +25,7 @@ class PageAttention:
         self._device, self._scale = device, scale
         self._is_varlen = device.type == "cuda" and dtype in (torch.float16, torch.bfloat16)
 
-    def pages(self, lengths: Sequence[int]) -> AttendPages:
+    def attention(self, lengths: Sequence[int]) -> AttendPages:
         """Attention for a batch of pages of ``lengths`` patches, the same in every layer."""
         return self._varlen(lengths) if self._is_varlen else self._sdpa(lengths)
 

@@ -78,13 +78,16 @@ class PatchGeometry:
     def num_visual_tokens(self, grid_thw: GridTHW) -> int:
         return math.prod(grid_thw) // self.merge_size**2
 
-    def patches(self, pixels: np.ndarray) -> np.ndarray:
-        """A page's pixels, uint8 (height, width) or (height, width, 3) → normalised patches (rows * columns of
-        patches, 3 * temporal_patch_size * patch_size²) float32, the patches of a visual token side by side."""
+    def tiles(self, pixels: np.ndarray) -> np.ndarray:
+        """A page's pixels, uint8 (height, width) or (height, width, 3) → its patches as they are, uint8 (rows *
+        columns of patches, 1 or 3 channels, patch_size²), the patches of a visual token side by side."""
         resized = self._resize(pixels)
-        levels = level_table(self.mean, self.std, self.rescale_factor)  # (3, 256)
-        channels = resized[..., None] if resized.ndim == 2 else resized
-        tiles = self._tiles(channels)  # (rows * columns, channels, p²)
+        return self._tiles(resized[..., None] if resized.ndim == 2 else resized)
+
+    def patches(self, pixels: np.ndarray) -> np.ndarray:
+        """As :meth:`tiles`, but normalised and repeated for each channel and frame: (rows * columns of patches,
+        3 * temporal_patch_size * patch_size²) float32, as transformers' image processor gives them."""
+        tiles, levels = self.tiles(pixels), self.levels()
         out = np.empty((len(tiles), 3, self.temporal_patch_size, self.patch_size**2), np.float32)
         for channel in range(3):
             out[:, channel] = levels[channel][tiles[:, channel % tiles.shape[1]]][:, None]
@@ -96,6 +99,10 @@ class PatchGeometry:
         if size == (width, height):
             return pixels
         return np.asarray(Image.fromarray(pixels).resize(size, self.resample))
+
+    def levels(self) -> np.ndarray:
+        """(3, 256) float32, see :func:`level_table`."""
+        return level_table(self.mean, self.std, self.rescale_factor)
 
     def _tiles(self, channels: np.ndarray) -> np.ndarray:
         """(height, width, C) → (rows * columns of patches, C, patch_size²), in the order of the visual tokens."""

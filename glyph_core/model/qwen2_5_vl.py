@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glyph_core.model.patches import PatchGeometry, read_geometry
-from glyph_core.model.transformers_family import TransformersFamily
+from glyph_core.model.transformers_family import PatchFamily
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from glyph_core.model.family import VisionModel
 
 
-class Qwen25VLFamily(TransformersFamily):
+class Qwen25VLFamily(PatchFamily):
     architecture = "Qwen2_5_VLForConditionalGeneration"
     vision_parts = ("model.visual",)
     image_token_id = 151655

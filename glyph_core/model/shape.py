@@ -73,13 +73,28 @@ class VisionShape:
     attention_bias: bool
 
     @property
-    def num_weights(self) -> int:
+    def num_kept_weights(self) -> int:
+        """Embeddings of patches and places, norms and biases: what stays in the model's dtype."""
+        h = self.hidden_size
+        layer = (3 * h if self.attention_bias else 0) + 2 * h
+        return self.num_layers * layer + h * (self.patch_numbers + self.num_positions + 3) + 3 * self.out_hidden_size
+
+    @property
+    def num_linear_weights(self) -> int:
+        """The layers' and the projector's matrices: what FP8 halves."""
         h, out = self.hidden_size, self.out_hidden_size
-        layer = 4 * h * h + (3 * h if self.attention_bias else 0) + 3 * h * out + 2 * h
-        ends = h * self.patch_numbers + h + self.num_positions * h + 2 * h
-        merge = out * h * self.merge_size**2 + out
-        projector = out * out + 2 * out + 3 * out * self.intermediate_size
-        return self.num_layers * layer + ends + merge + projector
+        projector = out * h * self.merge_size**2 + out * out + 3 * out * self.intermediate_size
+        return self.num_layers * (4 * h * h + 3 * h * out) + projector
+
+    @property
+    def num_linear_rows(self) -> int:
+        layer = 5 * self.hidden_size + 2 * self.out_hidden_size
+        return self.num_layers * layer + 3 * self.out_hidden_size + 2 * self.intermediate_size
+
+    def weight_bytes(self, itemsize: int, *, is_fp8: bool) -> int:
+        if is_fp8:
+            return self.num_kept_weights * itemsize + self.num_linear_weights + self.num_linear_rows * SCALE_BYTES
+        return (self.num_kept_weights + self.num_linear_weights) * itemsize
 
 
 @dataclass(frozen=True, slots=True)

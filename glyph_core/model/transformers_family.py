@@ -10,7 +10,7 @@ import numpy as np
 
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import Checkpoint, read_json
-from glyph_core.model.patches import GridTHW
+from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
 
 if TYPE_CHECKING:
     import torch
@@ -73,15 +73,6 @@ class TransformersFamily(ABC):
         model = self.load_without(self.vision_parts, dtype, device, ATTENTION_NAME)
         return TransformersTextModel(model, has_axes=self.has_axes, num_deepstack=self.num_deepstack)
 
-    def load_patch_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
-        """For towers that take patches."""
-        from glyph_core.model.transformers_vision import PatchVisionModel
-        from glyph_core.model.whole_kernels import replace_whole_kernels
-
-        model = self.load_without(TEXT_PARTS, dtype, device, "sdpa")
-        replace_whole_kernels(model)
-        return PatchVisionModel(model)
-
     def load_without(self, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str) -> Any:
         """The transformers model without the children ``dropped``. Raises ModelError naming a missing weight."""
         import transformers
@@ -105,3 +96,32 @@ class TransformersFamily(ABC):
                     f"model.{option} is {value}, and the family {self.checkpoint.family} runs on transformers' modules "
                     f"only; set model.{option} to auto"
                 )
+
+
+class PatchFamily(TransformersFamily):
+    """Whose tower takes patches of pages of any size, GLM's and Qwen's."""
+
+    geometry: PatchGeometry
+
+    def read_geometry(self) -> PatchGeometry:
+        return read_geometry(self.checkpoint.path)
+
+    def preprocess(self, pages: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """uint8 pages → tiles (N, channels, patch_size²) uint8, one channel where all pages are gray, and grid_thw
+        (pages, 3) int64. The device makes levels of them: as float32 they would be 24 times as many bytes."""
+        import torch
+
+        tiles = [self.geometry.tiles(page) for page in pages]
+        num_channels = max(page.shape[1] for page in tiles)
+        tiles = [np.broadcast_to(page, (page.shape[0], num_channels, page.shape[2])) for page in tiles]
+        grids = [self.grid_thw(width_px=page.shape[1], height_px=page.shape[0]) for page in pages]
+        return torch.from_numpy(np.concatenate(tiles)), torch.tensor(grids)
+
+    def load_patch_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
+        from glyph_core.model.pixel_levels import PixelLevels
+        from glyph_core.model.transformers_vision import PatchVisionModel
+        from glyph_core.model.whole_kernels import replace_whole_kernels
+
+        model = self.load_without(TEXT_PARTS, dtype, device, "sdpa")
+        replace_whole_kernels(model)
+        return PatchVisionModel(model, PixelLevels(self.geometry, dtype, device))

@@ -9,21 +9,22 @@ from typing import Any
 
 import torch
 
+from glyph_core.model.pixel_levels import PixelLevels
+
 
 class PatchVisionModel:
     """Towers that take patches of pages of any size, Qwen's and GLM's; a
     :class:`glyph_core.model.family.VisionModel`."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, levels: PixelLevels) -> None:
+        self._model, self._levels = model, levels
         self.dtype: torch.dtype = model.dtype
         self.device: torch.device = model.device
 
-    def encode(self, pixel_values: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
-        """(N, patch dim) float32 and (pages, 3) int64 → one (num_visual_tokens, H × (1 + D)) a page."""
-        output = self._model.model.get_image_features(
-            pixel_values.to(self.device, self.dtype), grid_thw.to(self.device), return_dict=True
-        )
+    def encode(self, tiles: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
+        """(N, channels, p²) uint8 and (pages, 3) int64 → one (num_visual_tokens, H × (1 + D)) a page."""
+        pixel_values = self._levels(tiles.to(self.device, non_blocking=True))
+        output = self._model.model.get_image_features(pixel_values, grid_thw.to(self.device), return_dict=True)
         pages = list(output.pooler_output)
         deepstack = getattr(output, "deepstack_features", None) or []
         if not deepstack:

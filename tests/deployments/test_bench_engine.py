@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from deployments.bench.baseline import vision_flops
 from deployments.bench.engine import CONFIGS
 from deployments.bench.gpu import main
 from deployments.bench.synthetic import num_blocks_for, synthetic_sequences
+from deployments.bench.vision import vision_flops
 from glyph_core.model.shape import ModelShape
 
 
@@ -45,5 +45,8 @@ def test_the_tiny_measurement(tmp_path: Path) -> None:
     assert by_weights["auto"]["same_token"] == 1
     assert 0.001 < by_weights["fp8"]["relative_error"] < 0.5
     assert report["transformers"][0]["tokens_s"] > 0
-    assert report["vision"]["page_ms"] > 0
+    assert sorted({row["way"] for row in report["vision"]["speed"]}, key=len) == ["ours", "ours fp8", "transformers"]
+    assert all(row["page_ms"] > 0 for row in report["vision"]["speed"])
+    errors = {(row["way"], row["dtype"]): row["relative_error"] for row in report["vision"]["accuracy"]}
+    assert errors["ours", "float32"] < 1e-5
     assert "error" not in (tmp_path / "engine.md").read_text().replace("relative_error", "")

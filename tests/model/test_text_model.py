@@ -45,10 +45,12 @@ def prompt_of(family: Family, inputs: dict[str, torch.Tensor], sizes: Sequence[t
     return place_pages(family, short, plans(sizes))
 
 
-def embedded(text: TextModel, vision: VisionModel, prompt: Prompt, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def embedded(
+    text: TextModel, vision: VisionModel, prompt: Prompt, given: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
     """(T, H): token embeddings with the pages' features in their places."""
     rows = text.embed(torch.tensor(prompt.token_ids))
-    features = vision.encode(inputs["pixel_values"], inputs["image_grid_thw"])
+    features = vision.encode(*given)
     for page, feature in zip(prompt.pages, features, strict=True):
         rows[page.start : page.stop] = feature
     return rows
@@ -59,12 +61,13 @@ def test_chunked_and_batched_forward_equals_the_full_model(
 ) -> None:
     expected, rows, positions = [], [], []
     for sizes, question in ((SIZES, "What is it?"), (SIZES[::-1], "Who signed, and when?")):
-        inputs = hf_inputs(folder, random_pages(sizes, seed=len(question)), question_about(len(sizes), question))
+        pages = random_pages(sizes, seed=len(question))
+        inputs = hf_inputs(folder, pages, question_about(len(sizes), question))
         with torch.no_grad():
             expected.append(full(**inputs).logits[0])
         prompt = prompt_of(family, inputs, sizes)
         assert list(prompt.token_ids) == inputs["input_ids"][0].tolist()
-        rows.append(embedded(text, vision, prompt, inputs))
+        rows.append(embedded(text, vision, prompt, family.preprocess(pages)))
         positions.append(text.positions(prompt)[0])
 
     attention = ListAttention(len(rows), text.num_layers)
