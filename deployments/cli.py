@@ -139,6 +139,43 @@ def ask(
 
 
 @app.command()
+def batch(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|LIST", help="a folder, or a text file that names a file a line")
+    ],
+    questions: Annotated[Path, typer.Option(help="a text file with a question a line; each is asked of each file")],
+    out: Annotated[Path, typer.Option(help="JSON lines; what it holds already is not asked again")],
+    url: Annotated[str, typer.Option(help="the endpoint")] = "http://127.0.0.1:7860",
+    model: Annotated[str | None, typer.Option(help="the model to ask  [default: the one that is served]")] = None,
+    preset: Preset = None,
+    system: Annotated[str | None, typer.Option(help="a system message, which stands before the documents")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="an answer's length at most")] = 256,
+    concurrency: Annotated[int, typer.Option(min=1, help="questions that are asked at once")] = 4,
+    patience: Annotated[float, typer.Option(min=0, help="seconds to wait for an endpoint that is full or away")] = 300,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="ask again what ended in an error")] = False,
+    json: Json = False,
+) -> None:
+    """Ask every question about every document; a run that was stopped goes on where it was."""
+    with errors_reported(as_json=json):
+        from deployments.cli_batch import BatchOptions, run_batch, show_report
+
+        options = BatchOptions(model, system, preset, max_tokens)
+        with ProgressBars() as bars:
+            report = run_batch(
+                source,
+                questions,
+                out,
+                url,
+                options,
+                concurrency=concurrency,
+                patience_s=patience,
+                retry_failed=retry_failed,
+                on_progress=lambda done, of: bars.update("questions", done, of),
+            )
+        show_report(report, out, as_json=json)
+
+
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 7860]")] = None,

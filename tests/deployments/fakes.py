@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,6 @@ from deployments.encoder import Encoder, LoadedEncoder
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, RangeRequest, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.renderer import LoadedRenderer, Renderer
-from deployments.serve_side import ServeSide
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
@@ -39,16 +38,7 @@ from glyph_core.types import (
     Prompt,
     digest_of,
 )
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What an ObjectRef is to its reader: something that can be awaited any number of times."""
-
-    content: bytes
-
-    def __await__(self) -> Generator[Any, None, bytes]:
-        return asyncio.sleep(0, self.content).__await__()
+from tests.deployments.local import LocalHandle, Stored
 
 
 def stored(content: bytes, name: str = "document.txt") -> DocumentRef:
@@ -57,60 +47,6 @@ def stored(content: bytes, name: str = "document.txt") -> DocumentRef:
 
 def range_of(num_pages: int, document: DocumentRef | None = None, start: int = 0) -> RangeRequest:
     return RangeRequest(document or stored(b"text"), PRESETS["mini"], start, start + num_pages)
-
-
-@dataclass
-class LocalStream:
-    """A streaming call: runs ahead of its reader to the end, as a Serve stream does, until it is cancelled."""
-
-    replies: AsyncGenerator[Any]
-    received: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
-
-    def __post_init__(self) -> None:
-        self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(lambda _: self.received.put_nowait(None))
-
-    async def _run(self) -> None:
-        async for reply in self.replies:
-            self.received.put_nowait(reply)
-
-    def __aiter__(self) -> LocalStream:
-        return self
-
-    async def __anext__(self) -> Any:
-        reply = await self.received.get()
-        if reply is not None:
-            return reply
-        self.received.put_nowait(None)
-        self._task.result()
-        raise StopAsyncIteration
-
-    def cancel(self) -> None:
-        self._task.cancel()
-
-
-@dataclass
-class LocalMethod:
-    target: Any
-    name: str
-    stream: bool = False
-
-    def options(self, *, stream: bool) -> LocalMethod:
-        return LocalMethod(self.target, self.name, stream)
-
-    def remote(self, *args: Any) -> LocalStream | Awaitable[Any]:
-        reply = getattr(self.target, self.name)(*args)
-        return LocalStream(reply) if self.stream else asyncio.ensure_future(reply)
-
-
-class LocalHandle:
-    """A DeploymentHandle to an object of this process."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target
-
-    def __getattr__(self, name: str) -> LocalMethod:
-        return LocalMethod(self._target, name)
 
 
 @dataclass
@@ -374,17 +310,3 @@ class ScriptedDecoder:
 
     async def chain_stats(self) -> tuple[DecoderStats, EncoderStats]:
         return DecoderStats(2, EngineStats(2, 1, 400, 100, 320, 3)), EncoderStats(4, 1, 10, 35, 7)
-
-
-class FakeServeSide(ServeSide):
-    """A gateway that listens on loopback, in an application with one renderer too few."""
-
-    def listening_host(self) -> str:
-        return "127.0.0.1"
-
-    def replica_name(self) -> str:
-        return ""
-
-    def replicas(self) -> dict[str, dict[str, int]]:
-        one = {"RUNNING": 1}
-        return {"Gateway": one, "Decoder": one, "Encoder": one, "Renderer": {"RUNNING": 2, "STARTING": 1}}

@@ -11,7 +11,8 @@ from ray.exceptions import RayTaskError
 
 from deployments.credits import MAX_REISSUES, call_each, pull_ranges
 from glyph_core.errors import EmptyDocumentError, StageError
-from tests.deployments.fakes import CountingStage, LocalHandle, range_of
+from tests.deployments.fakes import CountingStage, range_of
+from tests.deployments.local import LocalHandle
 
 PAGES_PER_CALL, CALLS = 4, 3
 

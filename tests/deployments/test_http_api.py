@@ -26,7 +26,8 @@ from glyph_core.errors import EmptyDocumentError, OverloadedError, StageError
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
-from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder, Stored
+from tests.deployments.fakes import ScriptedDecoder
+from tests.deployments.local import FakeServeSide, LocalHandle, Stored
 
 ANSWER = Answer(
     text="42 days",

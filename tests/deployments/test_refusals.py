@@ -12,7 +12,7 @@ import pytest
 from deployments.faults import call_stage, receive
 from deployments.refusals import REFUSALS, Refusal, returns_refusals, yields_refusals
 from glyph_core.errors import EmptyDocumentError, GlyphError, RequestTimeoutError, StageError
-from tests.deployments.fakes import LocalHandle
+from tests.deployments.local import LocalHandle
 
 
 class Stage:

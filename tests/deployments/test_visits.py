@@ -19,7 +19,8 @@ from deployments.gateway import Gateway
 from deployments.visits import Visits
 from glyph_core.config import PipelineConfig, StoreConfig
 from glyph_core.errors import ConfigError, EmptyDocumentError, StageError
-from tests.deployments.fakes import FakeServeSide, LocalHandle, ScriptedDecoder
+from tests.deployments.fakes import ScriptedDecoder
+from tests.deployments.local import FakeServeSide, LocalHandle
 from tests.deployments.test_http_api import ANSWER, EVENTS, QUESTION, assert_error, chunks_of, serving
 
 KEY = "sk-0123456789abcdef"

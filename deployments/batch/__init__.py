@@ -1,0 +1,1 @@
+"""Many questions about many documents, asked of an endpoint, with a result that survives kills."""
