@@ -157,7 +157,8 @@ def batch(
 ) -> None:
     """Ask every question about every document; a run that was stopped goes on where it was."""
     with errors_reported(as_json=json):
-        from deployments.cli_batch import BatchOptions, run_batch, show_report
+        from deployments.batch.asking import BatchOptions
+        from deployments.cli_batch import run_batch, show_report
 
         options = BatchOptions(model, system, preset, max_tokens)
         with ProgressBars() as bars:

@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError
 from deployments.faults import receive
 from deployments.gateway_watch import GatewayWatch
 from glyph_core.errors import StageError
-from tests.deployments.fakes import LocalHandle
+from tests.deployments.local import LocalHandle
 
 
 class DyingDecoder:
