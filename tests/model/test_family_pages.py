@@ -13,6 +13,8 @@ import torch
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import Family, family_of, geometry_of
+from glyph_core.model.patches import PatchGeometry
+from glyph_core.model.pixel_levels import PixelLevels
 from glyph_core.model.tiles import NextTileGeometry, TileGeometry
 from tests.tiny_checkpoint import question_about, random_pages
 from tests.tiny_families import FAMILIES, PINPOINTS, TILE, hf_inputs, make_tiny
@@ -47,6 +49,8 @@ def test_pages_equal_transformers(folder: Path, family: Family, channels: int) -
         pages = [random.integers(0, 256, (*page.shape, 3), dtype=np.uint8) for page in pages]
     expected = hf_inputs(folder, pages, question_about(len(pages), "?"))
     pixel_values, layouts = family.preprocess(pages)
+    if isinstance(family.geometry, PatchGeometry):
+        pixel_values = PixelLevels(family.geometry, torch.float32, CPU)(pixel_values)
     assert pixel_values.dtype == torch.float32
     assert torch.equal(pixel_values, unstacked(expected["pixel_values"], family, pages))
     grids = [family.grid_thw(width, height) for width, height in SIZES]
