@@ -87,7 +87,7 @@ def overlap_report(plan: OverlapPlan, show: Show, keep: Callable[[Json], None]) 
 
 def _compare(report: Json) -> None:
     """First token of the served chain over what encoder and decoder take alone, one after the other."""
-    alone_s = report.get("stages", {}).get("gpu_stages_s")
+    alone_s = report.get("stages", {}).get("long", {}).get("gpu_stages_s")
     for part in (report.get("served"), report.get("served_mps")):
         if alone_s and part and "first_token_s" in part:
             part["first_token_of_gpu_stages"] = round(min(part["first_token_s"]) / alone_s, 3)
