@@ -99,7 +99,7 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
         renderers, loaders.encoder, credits, args.feature_cache_gb
     )
     decoder = _deployment(Decoder, args.decoder, args, open_requests).bind(
-        renderers, encoder, loaders.decoder, credits, args.limits
+        renderers, encoder, loaders.decoder, credits, args.limits, args.overload.max_kv_pools
     )
     config = PipelineConfig(
         model=_model_config(args, args.gateway), render=args.render, engine=args.engine, limits=args.limits

@@ -68,7 +68,14 @@ def _kv_blocks(decoder: Mapping[str, int]) -> str:
     bar = "█" * filled + "▒" * kept + "░" * (BAR_CHARS - filled - kept)
     preemptions = decoder["preemptions"]
     preempted = f"\n          {_count(preemptions, 'sequence')} lost theirs and began again" if preemptions else ""
-    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{preempted}"
+    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{_wanted(decoder)}{preempted}"
+
+
+def _wanted(decoder: Mapping[str, int | None]) -> str:
+    wanted, most = decoder.get("kv_tokens_wanted"), decoder.get("kv_tokens_wanted_max")
+    if not wanted or not most:
+        return ""
+    return f"\n          open requests want {wanted:,} tokens; {most:,} may wait together"
 
 
 def _last_minute(last: Json) -> list[str]:

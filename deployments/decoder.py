@@ -26,6 +26,7 @@ from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
+from deployments.waiting_room import Place, WaitingRoom
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
 from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
@@ -46,6 +47,7 @@ class LoadedDecoder:
     reader: Reader
     max_model_len: int
     report: StageReport
+    num_kv_tokens: int | None = None  # that the pool holds; None: any number
 
 
 class Decoder:
@@ -56,12 +58,15 @@ class Decoder:
         load: Callable[[], LoadedDecoder],
         credit_config: CreditConfig,
         limits: LimitConfig,
+        max_kv_pools: float = 1.0,
     ) -> None:
+        """``max_kv_pools``: what the open requests may want of KV memory together, in pools."""
         self._renderer, self._encoder = renderer, encoder
         self._credits, self._limits = credit_config, limits
         self._loaded = load()
         self._loop = EngineLoop(self._loaded.engine, metrics.EngineWatch())
         self._gateways = GatewayWatch()
+        self._room = WaitingRoom(self._loaded.num_kv_tokens, max_kv_pools)
         self._num_requests = 0
 
     @yields_refusals
@@ -73,15 +78,16 @@ class Decoder:
         """
         self._num_requests += 1
         try:
-            with self._gateways.cancelling(request.gateway):
-                async with aclosing(self._events(request)) as events:
+            with self._gateways.cancelling(request.gateway), self._room.place() as place:
+                async with aclosing(self._events(request, place)) as events:
                     async for event in events:
                         yield event
         finally:
             self._num_requests -= 1
 
-    async def _events(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+    async def _events(self, request: ServedRequest, place: Place) -> AsyncGenerator[AnswerEvent]:
         inquiry = await self._open(request)
+        self._room.take(place, *inquiry.largest_window())
         counts = asyncio.create_task(self._count_tokens(request))
         counts.add_done_callback(_look_at)
         try:
@@ -100,7 +106,8 @@ class Decoder:
             counts.cancel()
 
     async def stats(self) -> DecoderStats:
-        return DecoderStats(self._num_requests, await self._loop.stats())
+        engine = await self._loop.stats()
+        return DecoderStats(self._num_requests, engine, self._room.num_tokens, self._room.max_tokens)
 
     async def chain_stats(self) -> tuple[DecoderStats, EncoderStats]:
         """Of this stage and the one before it."""
@@ -189,4 +196,5 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
     engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
     report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
-    return LoadedDecoder(engine, reader, engine.max_model_len, report)
+    num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
+    return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens)

@@ -21,6 +21,9 @@ class OverloadConfig(Config):
 
     max_open_requests: int = Field(128, ge=1, description="running and waiting, of all callers")
     max_open_bytes: int = Field(1024**3, ge=1, description="bodies of the open requests together")
+    max_kv_pools: float = Field(
+        4.0, ge=1, description="KV memory that the open requests may want together, in pools (engine.kv_memory_gb)"
+    )
     timeout_s: float = Field(3600.0, gt=0, description="the longest that a request may take; it may ask for less")
 
 

@@ -115,6 +115,8 @@ class EncoderStats:
 class DecoderStats:
     num_requests: int
     engine: EngineStats
+    num_kv_tokens_wanted: int = 0  # by the open requests together
+    max_kv_tokens_wanted: int | None = None  # beyond, requests are refused
 
 
 def versions_of(*packages: str) -> dict[str, str]:

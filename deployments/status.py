@@ -44,6 +44,8 @@ def status_json(
             "kv_blocks_used": engine.num_blocks - engine.num_free_blocks,
             "kv_blocks_cached": engine.num_cached_blocks,
             "kv_blocks_total": engine.num_blocks,
+            "kv_tokens_wanted": decoder.num_kv_tokens_wanted,
+            "kv_tokens_wanted_max": decoder.max_kv_tokens_wanted,
             "preemptions": engine.num_preemptions,
         },
         "encoder": {

@@ -18,7 +18,7 @@ from glyph_core.answering.scope import scope_of
 from glyph_core.answering.windows import Selection, combine, split_into_windows
 from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig
 from glyph_core.engine.engine import TokenOutput
-from glyph_core.errors import DocumentTooLargeError
+from glyph_core.errors import ContextLengthError, DocumentTooLargeError
 from glyph_core.evidence.conclusion import conclude
 from glyph_core.evidence.finder import DocumentEvidence, EvidenceQuery
 from glyph_core.types import Answer, DocumentPlan, Message, PageError, TextDelta
@@ -48,7 +48,8 @@ class Inquiry:
         clock: Callable[[], float] = time.perf_counter,
         started_at: float | None = None,
     ) -> None:
-        """Raises DocumentTooLargeError where the documents have more pages than the limits allow."""
+        """Raises DocumentTooLargeError where the documents have more pages than the limits allow, ContextLengthError
+        for a page that the context does not hold."""
         self.plans = tuple(plans)
         self.stages = StageTimes()
         self.num_pages = sum(plan.num_pages for plan in plans)
@@ -72,6 +73,14 @@ class Inquiry:
     @property
     def num_windows(self) -> int:
         return len(self._windows)
+
+    def largest_window(self) -> tuple[int, dict[str, int]]:
+        """What the engine holds at once for this request, at most: tokens of text, with what is kept for the answer,
+        and tokens of the pages by page digest."""
+        num_tokens = self._num_page_tokens
+        largest = max(self._windows, key=lambda shown: sum(num_tokens[d][p] for d, ps in enumerate(shown) for p in ps))
+        pages = {self.plans[d].pages[p].digest: num_tokens[d][p] for d, ps in enumerate(largest) for p in ps}
+        return self._num_bare_tokens + self._reserve, pages
 
     @property
     def num_tokens(self) -> int:
@@ -166,16 +175,25 @@ class Inquiry:
         return replace(answer, confidence=confidence, confidence_is_calibrated=True)
 
     def _split(self, max_model_len: int) -> list[Selection]:
-        """The windows that this request is read in: one, wherever the model reads all pages at once."""
-        bare = self._prompt([()] * len(self.plans))
-        num_taken = len(self._whole.prompt.token_ids) - len(bare.prompt.token_ids)
-        num_marks = (num_taken - self._whole.prompt.num_visual_tokens) // max(1, self.num_pages)
-        num_page_tokens: list[list[int]] = [[] for _ in self.plans]
+        """The windows that this request is read in: one, wherever the model reads all pages at once. Raises
+        ContextLengthError for a page that fits none."""
+        self._num_bare_tokens = len(self._prompt([()] * len(self.plans)).prompt.token_ids)
+        self._reserve = min(self._sampling.max_tokens, ANSWER_RESERVE_TOKENS)
+        num_taken = len(self._whole.prompt.token_ids) - self._num_bare_tokens
+        num_marks = (num_taken - self._whole.prompt.num_visual_tokens) // max(1, self.num_pages)  # its begin and end
+        self._num_page_tokens: list[list[int]] = [[] for _ in self.plans]
         for document, placement in zip(self._whole.document_of_page, self._whole.prompt.pages, strict=True):
-            num_page_tokens[document].append(placement.num_tokens + num_marks)  # marks: its begin and its end
-        reserve = min(self._sampling.max_tokens, ANSWER_RESERVE_TOKENS)
-        max_page_tokens = max_model_len - reserve - len(bare.prompt.token_ids)
-        return split_into_windows(num_page_tokens, max_page_tokens, self._reader.window_pages)
+            num_tokens = placement.num_tokens + num_marks
+            if self._num_bare_tokens + num_tokens >= max_model_len:
+                raise ContextLengthError(
+                    f"page {placement.page.page_index + 1} of document {self.plans[document].name!r} takes "
+                    f"{num_tokens} tokens and the question {self._num_bare_tokens}; the context holds {max_model_len}, "
+                    "the answer included: ask for smaller pages or a shorter question",
+                    param="messages",
+                )
+            self._num_page_tokens[document].append(num_tokens)
+        max_page_tokens = max_model_len - self._reserve - self._num_bare_tokens
+        return split_into_windows(self._num_page_tokens, max_page_tokens, self._reader.window_pages)
 
     def _prompt(self, selection: Selection | None = None) -> DocumentPrompt:
         return build_prompt(self._messages, self.plans, self._reader, selection)

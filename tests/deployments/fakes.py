@@ -244,6 +244,8 @@ class FakeChain:
     window_pages: int | None = None
     feature_cache_gb: float = 0.0
     drawing: Any = None  # a DocumentRenderer; None: a FakeRenderer
+    num_kv_tokens: int | None = None
+    max_kv_pools: float = 1.0
 
     def __post_init__(self) -> None:
         self.drawing = self.drawing or FakeRenderer(self.page_s)
@@ -260,9 +262,10 @@ class FakeChain:
         self.decoder = Decoder(
             LocalHandle(self.renderer),
             LocalHandle(self.encoder),
-            lambda: LoadedDecoder(self.engine, mini_reader(self.window_pages), 4096, report),
+            lambda: LoadedDecoder(self.engine, mini_reader(self.window_pages), 4096, report, self.num_kv_tokens),
             self.credit_config,
             LimitConfig(),
+            self.max_kv_pools,
         )
 
     def _count(self, text: str) -> TokenCount:

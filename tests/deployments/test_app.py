@@ -14,6 +14,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.app import AppArgs, build_app
+from glyph_core.config import PipelineConfig
 from tests.deployments.serving import App, wait_until
 
 SERVE_CONFIG = Path(__file__).parents[2] / "serve_config.yaml"
@@ -65,7 +66,8 @@ def test_a_model_folder_holds_in_any_working_directory(tmp_path: Path, monkeypat
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     gateway = build_app(AppArgs.model_validate({"model": {"model": "model"}}))._bound_deployment
-    assert gateway.init_args[1].model.model == str(tmp_path / "model")
+    [config] = [argument for argument in gateway.init_args if isinstance(argument, PipelineConfig)]
+    assert config.model.model == str(tmp_path / "model")
 
 
 def status_of(name: str) -> str:
