@@ -39,6 +39,7 @@ def as_text(picture: Json, url: str) -> str:
         f"KV blocks {_kv_blocks(picture['decoder'])}",
         "",
         *_last_minute(picture["last_minute"]),
+        *(f"\nwarning: {warning}" for warning in picture.get("warnings", ())),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -24,11 +24,13 @@ from deployments.faults import call_stage, receive
 from deployments.files.previews import Previews
 from deployments.files.sweeping import keep_swept
 from deployments.http_api import build_api
+from deployments.logs import logger
 from deployments.openai_answers import Json
 from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport, versions_of
 from deployments.readiness import Readiness
 from deployments.recent import LastMinute
+from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
 from glyph_core.answering.request import AnswerRequest, new_request_id
@@ -208,6 +210,8 @@ class Gateway:
         async for _ in await self._begin(request, Deadline(time.monotonic(), self.timeout_s)):
             pass
         self.reports = await call_stage(self._decoder.describe.remote, "decoder")
+        for warning in placement_warnings(self.reports):
+            logger.warning(warning)
 
     async def status(self) -> Json:
         """The live picture. Raises NotReadyError where the decoder does not respond."""

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deployments.protocol import StageReport
+from deployments.same_gpu import placement_warnings
 from glyph_core.errors import GlyphError, NotReadyError
 from glyph_core.types import Answer, Citation, Grounding, Progress, TextDelta, Timings, Usage
 
@@ -134,12 +135,14 @@ def health_json(model: str, reports: Sequence[StageReport], error: NotReadyError
         "stages": {report.stage: _stage_json(report) for report in reports},
         "versions": {name: version for report in reports for name, version in report.versions.items()},
         "fallbacks": [f"{report.stage}: {fallback}" for report in reports for fallback in report.fallbacks],
+        "warnings": placement_warnings(reports),
     }
 
 
 def _stage_json(report: StageReport) -> Json:
     stage: Json = {"device": report.device, "dtype": report.dtype}
-    return stage | {"attention": report.attention} if report.attention else stage
+    more = {"attention": report.attention, "gpu": report.gpu}
+    return stage | {name: value for name, value in more.items() if value}
 
 
 def completion_json(request_id: str, model: str, answer: Answer) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,9 +22,14 @@ class Place:
     dtype: torch.dtype
 
     def report(self, stage: str, *, attention: str | None = None, fallbacks: tuple[str, ...] = ()) -> StageReport:
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
         dtype = str(self.dtype).removeprefix("torch.")
-        return StageReport(stage, name, versions_of("torch", "transformers"), dtype, fallbacks, attention)
+        versions = versions_of("torch", "transformers")
+        if self.device.type != "cuda":
+            return StageReport(stage, str(self.device), versions, dtype, fallbacks, attention, host=platform.node())
+        card = torch.cuda.get_device_properties(self.device)
+        return StageReport(
+            stage, card.name, versions, dtype, fallbacks, attention, gpu=str(card.uuid), host=platform.node()
+        )
 
 
 def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Place:

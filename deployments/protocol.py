@@ -100,6 +100,8 @@ class StageReport:
     dtype: str | None = None
     fallbacks: tuple[str, ...] = ()  # what it does without, and what it does instead
     attention: str | None = None  # the backend that runs, and why; of the decoder
+    gpu: str | None = None  # the card's UUID
+    host: str | None = None  # the machine's name
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployments.openai_answers import Json
 from deployments.protocol import DecoderStats, EncoderStats, StageReport
+from deployments.same_gpu import placement_warnings
 
 if TYPE_CHECKING:
     from deployments.entrance import Entrance
@@ -37,6 +38,7 @@ def status_json(
         },
         "requests": {"open": entrance.num_open, "max_open": entrance.max_open},
         "last_minute": recent.as_json(),
+        "warnings": placement_warnings(reports),
         "decoder": {
             "requests": decoder.num_requests,
             "sequences_running": engine.num_running,

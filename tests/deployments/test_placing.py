@@ -11,6 +11,7 @@ import torch
 
 from deployments.openai_answers import health_json
 from deployments.placing import keep_to_share, place_model
+from deployments.protocol import StageReport
 from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
 from glyph_core.engine.memory_plan import MemoryPlan
 from glyph_core.errors import ConfigError
@@ -61,6 +62,27 @@ def test_the_share_is_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     card.total_memory = planned.decoder.total - 1
     with pytest.raises(ConfigError, match=r"a card has .* lower gpu_memory_gb"):
         plan(8, device="cuda")
+
+
+def on(stage: str, gpu: str | None, host: str = "one") -> StageReport:
+    return StageReport(stage, "NVIDIA" if gpu else "cpu", {}, gpu=gpu, host=host)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "says"),
+    [
+        (on("encoder", "GPU-1"), on("decoder", "GPU-1"), None),
+        (on("encoder", None), on("decoder", None), None),
+        (on("encoder", None), on("decoder", "GPU-1"), None),
+        (on("encoder", "GPU-1"), on("decoder", "GPU-2"), "GPU-1 of one and the decoder on GPU-2 of one"),
+        (on("encoder", None), on("decoder", None, "two"), "cpu of one and the decoder on cpu of two"),
+    ],
+    ids=["one card", "no card", "told so", "two cards", "two machines"],
+)
+def test_stages_that_ended_up_apart_are_told(encoder: StageReport, decoder: StageReport, says: str | None) -> None:
+    [*warnings] = health_json("glyph-mini", [on("renderer", None, "three"), encoder, decoder], None)["warnings"]
+    assert [says in warning for warning in warnings if says] == [True] * bool(says)
+    assert bool(warnings) == bool(says)
 
 
 def test_health_names_the_attention_of_the_decoder_alone() -> None:
