@@ -1,25 +1,43 @@
 """The attention backends side by side at a shape, on a layer's keys and values of noise.
 
 A decoding step is recorded as a CUDA graph and replayed, so that the kernels are timed and not who launches them.
+
+``python -m deployments.bench.attention --out benchmarks/attention.json``
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
+import glyph_core.model
 from deployments.bench.limits import synchronize
 from glyph_core.config import EngineConfig
 from glyph_core.engine.attention.choice import choose_attention, make_backend
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
-from glyph_core.model.shape import TextShape
+from glyph_core.model.loading import pick_device
+from glyph_core.model.shape import ModelShape, TextShape
 
+CONFIGS = Path(glyph_core.model.__file__).parent / "configs"
 REPEATS = 20
+Case = tuple[int, int, int, int]
+"""(sequences, tokens of each in the step, context, of it shared)"""
+CASES: tuple[Case, ...] = (
+    (1, 1, 8192, 0), (8, 1, 8192, 0), (32, 1, 8192, 0), (1, 1, 79_400, 0), (8, 1, 80_128, 79_872),
+    (32, 1, 80_128, 79_872), (1, 8192, 8192, 0), (1, 8192, 32_768, 0), (1, 8192, 79_400, 0),
+)  # fmt: skip
+TINY: tuple[Case, ...] = ((3, 1, 300, 256), (1, 64, 300, 0))
 WAYS = (("triton", "varlen", 16), ("triton", "split", 16), ("flash", "auto", 256), ("sdpa", "auto", 16))
 """(backend, way of prefill, block size)"""
 
@@ -35,9 +53,9 @@ class OneLayer:
 
 
 def attention_figures(
-    shape: TextShape, device: torch.device, dtype: torch.dtype, cases: list[tuple[int, int, int, int]]
+    shape: TextShape, device: torch.device, dtype: torch.dtype, cases: Sequence[Case]
 ) -> list[dict[str, Any]]:
-    """Each case (sequences, tokens of each in the step, context, of it shared) by each backend that runs here."""
+    """Each case by each backend that runs here; why, of those that don't."""
     layer, figures = OneLayer(shape, device, dtype), []
     for num, new, context, shared in cases:
         expected: torch.Tensor | None = None
@@ -54,14 +72,14 @@ def attention_figures(
                 backend = make_backend(choice, cache, layer.num_heads)
                 got, layer_s = _measure(backend, cache, layer, _batch(cache, num, new, context, shared), new == 1)
             except (ConfigError, RuntimeError, ValueError, ImportError) as error:  # torch's out of memory is one
-                figures.append(row | {"error": f"{type(error).__name__}: {error}".splitlines()[0]})
+                figures.append(row | {"failure": f"{type(error).__name__}: {error}".splitlines()[0]})
                 continue
             finally:
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
-            expected = got if expected is None else expected
+            expected = got if expected is None else expected  # the reference's, where it has the memory for it
             row["layer_us"] = 1e6 * layer_s
-            row["error_vs_first"] = float((got - expected).norm() / expected.norm())
+            row["difference"] = float((got - expected).norm() / expected.norm())
             pairs = num * (new * (context - new) + new * (new + 1) // 2)
             row["flops_s"] = 4 * pairs * layer.num_heads * layer.head_dim / layer_s
             row["kv_bytes_s"] = num * context * shape.kv_bytes(dtype.itemsize) / shape.num_layers / layer_s
@@ -128,3 +146,37 @@ def _fill(memory: torch.Tensor, batch: AttentionBatch, random: torch.Generator, 
         places = torch.arange(context, device=memory.device)
         slots = row[places // block_size].long() * block_size + places % block_size
         memory[0].flatten(0, 1)[slots] = noise
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="attention", description=__doc__)
+    parser.add_argument("--shape", default="glyph_9b", help="a configuration of glyph_core/model/configs")
+    parser.add_argument("--tiny", action="store_true", help="small cases: does the measurement itself work?")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    device = pick_device("auto")
+    shape = ModelShape.of(json.loads((CONFIGS / f"{given.shape}.json").read_text())).text
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    report: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "versions": {name: _version(name) for name in ("torch", "triton", "flash-attn", "glyph-serve")},
+        "shape": given.shape,
+        "rows": [],
+    }
+    for case in TINY if given.tiny else CASES:
+        report["rows"] += attention_figures(shape, device, dtype, [case])
+        given.out.write_text(json.dumps(report, indent=1) + "\n")
+        for row in report["rows"][-len(WAYS) :]:
+            sys.stderr.write(f"{row}\n")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main()
