@@ -15,6 +15,7 @@ import typer
 
 from deployments.cli_bench import bench
 from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_text, print_warnings
+from deployments.cli_model import model as model_commands
 from glyph_core.config import PRESETS, SamplingConfig
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench)
+app.add_typer(model_commands)
 
 DOCUMENTS = "PDF, DOCX, HTML, Markdown, text, code, TIFF, PNG or JPEG"
 Files = Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS)]

@@ -9,9 +9,9 @@ import torch
 from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
 from glyph_core.engine.memory_plan import MemoryPlan, plan_memory
 from glyph_core.errors import ConfigError
-from glyph_core.model.checkpoint import Checkpoint, read_json
+from glyph_core.model.checkpoint import Checkpoint
+from glyph_core.model.family import family_of
 from glyph_core.model.loading import pick_dtype
-from glyph_core.model.shape import ModelShape
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def plan_for(
     if config.gpu_memory_gb is None:
         return None
     plan = plan_memory(
-        ModelShape.of(read_json(checkpoint.path / "config.json", required=True)),
+        family_of(checkpoint).shape(),
         engine,
         credit_config,
         budget_gb=config.gpu_memory_gb,

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 from glyph_core.config import CreditConfig, EngineConfig
 from glyph_core.errors import ConfigError
-from glyph_core.model.shape import ModelShape, TextShape, VisionShape
+from glyph_core.model.shape import AnyShape, TextShape
 
 GIB = 1024**3
 MIB = 1024**2
 CONTEXT_BYTES = 550 * MIB  # of a process: CUDA's context with PyTorch's kernels
 WORKSPACE_BYTES = 256 * MIB  # of a process: cuBLAS, Triton, CUDA graphs, and what the allocator cannot put together
-MAX_PAGE_PATCHES = 4 * 6000  # of the largest page that is drawn
-USUAL_PAGE_PATCHES = 60 * 42  # of 842×595 px
 DOCUMENT_TEXT_TOKENS = 262_144
 COMPRESSION = 3.3  # text tokens to a visual token, glyph-en
 MIN_KV_TOKENS = 4096  # fewer, and no document of a few pages is answered
@@ -74,7 +72,7 @@ class MemoryPlan:
 
 
 def plan_memory(
-    shape: ModelShape,
+    shape: AnyShape,
     engine: EngineConfig,
     credit_config: CreditConfig,
     *,
@@ -90,7 +88,8 @@ def plan_memory(
         shape.text.weight_bytes(itemsize, is_fp8=is_fp8), text_activations(shape.text, engine, itemsize)
     )
     encoder = StagePlan(
-        shape.vision.weight_bytes(itemsize, is_fp8=is_fp8), vision_activations(shape.vision, credit_config, itemsize)
+        shape.vision.weight_bytes(itemsize, is_fp8=is_fp8),
+        shape.vision.activation_bytes(credit_config.max_encode_batch, itemsize),
     )
     block_bytes = engine.block_size * shape.text.kv_bytes(1 if engine.kv_dtype == "fp8" else itemsize)
     left = budget - decoder.total - encoder.total
@@ -121,19 +120,8 @@ def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int) -> i
     return max(layer, attention + gathered) + logits
 
 
-def vision_activations(shape: VisionShape, credit_config: CreditConfig, itemsize: int) -> int:
-    """The most that a forward of the vision tower holds at once: a batch of usual pages, or the largest page."""
-    patches = max(credit_config.max_encode_batch * USUAL_PAGE_PATCHES, MAX_PAGE_PATCHES)
-    angles = patches * (shape.hidden_size // shape.num_heads) * 4  # cos and sin of half a head, in float32
-    # The widest moment of a layer: the sum so far and its norm, gate and up, their product.
-    layer = patches * (2 * shape.hidden_size + 3 * shape.out_hidden_size) * itemsize + angles
-    tokens = patches // shape.merge_size**2
-    projector = tokens * (2 * shape.out_hidden_size + 3 * shape.intermediate_size) * itemsize
-    return max(layer, projector + patches * shape.hidden_size * itemsize)
-
-
 def _what_would_fit(
-    shape: ModelShape,
+    shape: AnyShape,
     engine: EngineConfig,
     encoder: StagePlan,
     budget: int,
@@ -149,10 +137,13 @@ def _what_would_fit(
     fp8_bytes = shape.text.weight_bytes(itemsize, is_fp8=True)
     own_bytes = shape.text.weight_bytes(itemsize, is_fp8=is_fp8)
     fewest = max(engine.max_num_seqs, 256)
-    if not is_fp8 and total(fp8_bytes, engine.max_num_batched_tokens) <= budget:
+    if shape.runs_fp8 and not is_fp8 and total(fp8_bytes, engine.max_num_batched_tokens) <= budget:
         return f"with weights fp8 it would fit ({_gib(total(fp8_bytes, engine.max_num_batched_tokens))})"
     if total(own_bytes, fewest) <= budget:
         return f"with max_num_batched_tokens={fewest} it would fit ({_gib(total(own_bytes, fewest))})"
+    if not shape.runs_fp8:
+        least = _gib(total(own_bytes, fewest))
+        return f"the least that this model runs in is {least}, with max_num_batched_tokens={fewest}"
     smallest = total(fp8_bytes, fewest)
     if smallest <= budget:
         return f"with weights fp8 and max_num_batched_tokens={fewest} it would fit ({_gib(smallest)})"

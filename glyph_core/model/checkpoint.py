@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from glyph_core.config import PRESETS
 from glyph_core.errors import ModelError
 from glyph_core.model.declaration import Calibration, GlyphConfig, ReadingRange
+from glyph_core.model.hub import SMALL_FILES, download
 
 BUILT_IN = {"glyph-mini": Path(__file__).parent.parent / "checkpoints" / "glyph_mini"}
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-HUB_FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles and no code
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Checkpoint:
     reads: ReadingRange | None = None  # what it was measured on; None: not declared
     calibration: Calibration | None = None  # of its confidence; None: none was fitted
     is_random: bool = False  # its weights are drawn when loaded: for measuring
+    hub_id: str | None = None  # where loading a part gets that part's weights; None: they are all there
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -44,7 +45,8 @@ class Checkpoint:
 
 
 def resolve_checkpoint(model: str) -> Checkpoint:
-    """The checkpoint that ``model`` names: ``glyph-mini``, a folder, or a hub id (which may download it).
+    """The checkpoint that ``model`` names: ``glyph-mini``, a folder, or a hub id, of which it downloads the small
+    files; weights are got by those who load them.
 
     What transformers has no place for stands in the folder's ``glyph_config.json``, where there is one:
     :class:`~glyph_core.model.declaration.GlyphConfig`; its defaults stand for what it does not say.
@@ -57,7 +59,7 @@ def resolve_checkpoint(model: str) -> Checkpoint:
     if model and folder.is_dir():
         return read_checkpoint(folder, folder.resolve().name)
     if HUB_ID.fullmatch(model):
-        return read_checkpoint(_download(model), model)
+        return replace(read_checkpoint(download(model, SMALL_FILES), model), hub_id=model)
     raise ModelError(
         f"there is no model {model!r}: it is no folder, no hub id (owner/name) and none of {', '.join(BUILT_IN)}"
     )
@@ -122,18 +124,3 @@ def _glyph_config(path: Path) -> GlyphConfig:
             f"{file} names the render preset {glyph_config.render_preset!r}; there are: {', '.join(PRESETS)}"
         )
     return glyph_config
-
-
-def _download(hub_id: str) -> Path:
-    """The folder of a snapshot in the hub's cache, downloaded where it is not there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(HUB_FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"the model {hub_id!r} could not be fetched from the hub ({reason}); check the name and the network, or "
-            "give a folder that holds the checkpoint"
-        ) from error

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.patches import GridTHW
+from glyph_core.model.shape import AnyShape
+from glyph_core.model.shards import Keeps, Part
 from glyph_core.types import PagePlacement, PagePlan, Prompt
 
 if TYPE_CHECKING:
@@ -107,6 +109,14 @@ class Family(Protocol):
     checkpoint: Checkpoint
     geometry: PageGeometry
     placeholder_token_id: int  # stands in a prompt where a visual token's features go
+
+    def shape(self) -> AnyShape:
+        """What the model weighs, and holds at once. Raises ModelError for what config.json lacks."""
+        ...
+
+    def keeps(self, part: Part) -> Keeps:
+        """Which weights of the checkpoint's files are those of a part."""
+        ...
 
     def grid_thw(self, width_px: int, height_px: int) -> GridTHW:
         """The patches of a page of this size, after the family's resize."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glyph_core.model.shape import ModelShape, VisionShape
 from glyph_core.model.transformers_family import PatchFamily
 
 if TYPE_CHECKING:
     import torch
 
     from glyph_core.model.family import TextModel, VisionModel
-    from glyph_core.model.weights import Part, Weights
+    from glyph_core.model.shards import Part
+    from glyph_core.model.weights import Weights
 
 
 class Glm4vFamily(PatchFamily):
@@ -18,8 +20,13 @@ class Glm4vFamily(PatchFamily):
 
     architecture = "Glm4vForConditionalGeneration"
     vision_parts = ("model.visual",)
+    vision_names = ("visual.",)
     image_token_id = 151343
     has_axes = True
+    runs_fp8 = True
+
+    def vision_shape(self) -> VisionShape:
+        return ModelShape.of(self.config).vision
 
     def load_text(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
@@ -52,4 +59,5 @@ class Glm4vFamily(PatchFamily):
 
         if self.checkpoint.is_random:
             return RandomWeights(dtype, device)
+        self.fetch(part)
         return CheckpointWeights(self.checkpoint.path, dtype, device, part)

@@ -3,10 +3,12 @@ layers, and Vicuna or another Llama. A page is several tiles, each a picture to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from glyph_core.model.tiles import TileGeometry, read_tile_look
-from glyph_core.model.transformers_family import TEXT_PARTS, TransformersFamily
+from glyph_core.model.shape import TowerShape
+from glyph_core.model.tiles import TileGeometry, TileLook, read_tile_look
+from glyph_core.model.tower_shape import clip_shape
+from glyph_core.model.transformers_family import TransformersFamily
 
 if TYPE_CHECKING:
     import torch
@@ -17,11 +19,31 @@ if TYPE_CHECKING:
 class LlavaFamily(TransformersFamily):
     architecture = "LlavaForConditionalGeneration"
     vision_parts = ("model.vision_tower", "model.multi_modal_projector")
+    vision_names = ("vision_tower.", "multi_modal_projector.")
     image_token_id = 32000
     has_axes = False
+    text_defaults: ClassVar = {  # Llama's
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 2048,
+    }  # fmt: skip
+    vision_defaults: ClassVar = {  # CLIP's
+        "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+        "image_size": 224, "patch_size": 32,
+    }  # fmt: skip
+    text_style: ClassVar = {"num_norms": 2, "has_qkv_bias": False}
+    has_newline: ClassVar = False  # rows of patches end with a learnt one
 
     def read_geometry(self) -> PageGeometry:
-        return TileGeometry(read_tile_look(self.checkpoint))
+        return TileGeometry(self.read_look())
+
+    def read_look(self) -> TileLook:
+        return read_tile_look(self.checkpoint, self.vision_config, drops_class=self.drops_class)
+
+    def vision_shape(self) -> TowerShape:
+        layer = self.config.get("vision_feature_layer", -2)
+        num_layers = 1 if isinstance(layer, int) else len(layer)
+        out = self.text_config["hidden_size"]
+        return clip_shape(self.vision_config, out, num_feature_layers=num_layers, has_newline=self.has_newline)
 
     def load_vision(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
@@ -35,7 +57,7 @@ class LlavaFamily(TransformersFamily):
     def load_tower(self, dtype: torch.dtype, device: torch.device, *, weights: str, kernels: str) -> tuple[Any, Any]:
         """CLIP and the projector, and the layers whose hidden states are the features."""
         self.refuse(weights=weights, kernels=kernels)
-        model = self.load_without(TEXT_PARTS, dtype, device, "sdpa")
+        model = self.load_part("vision", dtype, device, "sdpa")
         return model, model.config.vision_feature_layer
 
     @property

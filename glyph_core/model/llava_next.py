@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from glyph_core.errors import ModelError
 from glyph_core.model.llava import LlavaFamily
-from glyph_core.model.tiles import NextTileGeometry, read_pinpoints, read_tile_look
+from glyph_core.model.tiles import NextTileGeometry, read_pinpoints
 
 if TYPE_CHECKING:
     import torch
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 class LlavaNextFamily(LlavaFamily):
     architecture = "LlavaNextForConditionalGeneration"
+    has_newline = True
+    shared_names = ("image_newline",)  # transformers' initialisation wants it in the language model's half, too
 
     def read_geometry(self) -> PageGeometry:
         if not self.drops_class:
             raise ModelError(f"{self.checkpoint.path}: vision_feature_select_strategy has to be 'default' for tiles")
-        return NextTileGeometry(read_tile_look(self.checkpoint), read_pinpoints(self.checkpoint.path))
+        return NextTileGeometry(self.read_look(), read_pinpoints(self.checkpoint.path))
 
     def load_vision(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"

@@ -7,10 +7,12 @@ key conversions up by that name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,25 +22,34 @@ from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
 from glyph_core.errors import ConfigError, ModelError
-from glyph_core.model.checkpoint import Checkpoint
+from glyph_core.model.checkpoint import Checkpoint, read_json
+from glyph_core.model.shards import INDEX, Keeps
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_NAMED = 3  # weights that an error message names
 
 
 def load_part(
-    base: Any, path: Path, *, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str
+    base: Any,
+    path: Path,
+    *,
+    dropped: Sequence[str],
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+    keeps: Keeps = lambda name: True,
 ) -> Any:
     """An instance of the transformers class ``base`` from the folder ``path``, without the ``dropped`` children.
 
     ``dropped`` are dotted names of modules (``model.visual``); they are None in the result, and their weights are
-    not read. Parameters need no gradient. Raises ModelError naming a weight that is missing or of a wrong shape.
+    not read. Files of which ``keeps`` names no weight need not be there. Parameters need no gradient. Raises ModelError
+    naming a weight that is missing or of a wrong shape.
     """
     config = load_config(path)
     try:
-        with _quiet_loader():
+        with _quiet_loader(), _only(path, keeps) as folder:
             model, report = _part_class(base, dropped).from_pretrained(
-                path,
+                folder,
                 config=config,
                 dtype=dtype,
                 attn_implementation=attention,
@@ -146,6 +157,24 @@ def _part_class(base: Any, dropped: Sequence[str]) -> Any:
     ignored = [rf"^{name.replace('.', chr(92) + '.')}\." for name in dropped]
     body = {"__init__": __init__, "__module__": base.__module__, "_keys_to_ignore_on_load_unexpected": ignored}
     return type(base.__name__, (base,), body)
+
+
+@contextmanager
+def _only(path: Path, keeps: Keeps) -> Iterator[Path]:
+    """A folder with those of a checkpoint's shards that are needed, as links: transformers opens all that the index
+    names."""
+    index = read_json(path / INDEX)
+    if "weight_map" not in index:
+        yield path
+        return
+    kept = {name: file for name, file in index["weight_map"].items() if keeps(name)}
+    with TemporaryDirectory(prefix="glyph-part-") as temporary:
+        folder = Path(temporary)
+        (folder / INDEX).write_text(json.dumps({**index, "weight_map": kept}))
+        small = {file.name for file in path.glob("*.json")} - {INDEX}
+        for file in small | set(kept.values()):
+            (folder / file).symlink_to((path / file).resolve())
+        yield folder
 
 
 def _put(model: torch.nn.Module, name: str, tensor: torch.Tensor) -> None:

@@ -11,8 +11,10 @@ Shapes: N tiles of a page, t a tile's side in pixels, p a tile's side in patches
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,6 +26,7 @@ from glyph_core.model.checkpoint import Checkpoint, read_json
 from glyph_core.model.patches import GridTHW, level_table, read_processor
 
 WHITE = 255
+MAX_TILES = 16  # in one forward of CLIP: enough to fill a GPU, few enough to hold what all its layers give
 Size = tuple[int, int]  # (height, width), as transformers has them
 Grid = tuple[int, int]  # (rows, columns) of tiles
 
@@ -168,12 +171,11 @@ def unpadded(grid: tuple[int, int], original: Size) -> tuple[int, int]:
     return rows, columns - 2 * padding
 
 
-def read_tile_look(checkpoint: Checkpoint) -> TileLook:
-    """From config.json and the image processor's settings. Raises ModelError for a key that is missing."""
+def read_tile_look(checkpoint: Checkpoint, vision: Mapping[str, Any], *, drops_class: bool) -> TileLook:
+    """From the image processor's settings and the vision tower's configuration. Raises ModelError for a missing key."""
     path = checkpoint.path
-    values, config = read_processor(path), read_json(path / "config.json", required=True)
+    values = read_processor(path)
     try:
-        vision = config["vision_config"]
         tile = _side(values.get("crop_size") or values["size"])
         if tile != vision["image_size"]:
             raise ModelError(
@@ -183,7 +185,7 @@ def read_tile_look(checkpoint: Checkpoint) -> TileLook:
         return TileLook(
             tile_size=tile,
             patch_size=int(vision["patch_size"]),
-            extra_tokens=0 if config.get("vision_feature_select_strategy", "default") == "default" else 1,
+            extra_tokens=0 if drops_class else 1,
             min_scale=MIN_EM_PX / PRESETS[checkpoint.preset].font_size_px,
             mean=tuple(values["image_mean"]),
             std=tuple(values["image_std"]),

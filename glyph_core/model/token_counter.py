@@ -58,6 +58,15 @@ class TokenCounter:
         tokenizer.no_padding()
         return cls(tokenizer)
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Token → id, special ones included."""
+        return self._tokenizer.get_vocab(with_added_tokens=True)
+
+    def token_ids(self, text: str) -> list[int]:
+        """The tokens of ``text``, special ones where it spells them; none are put around it."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
     def count(self, text: str) -> TokenCount:
         """The tokens of ``text`` alone, without special tokens around it."""
         if self.estimates:

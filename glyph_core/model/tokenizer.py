@@ -12,7 +12,8 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
 from glyph_core.errors import InvalidRequestError, ModelError
-from glyph_core.model.checkpoint import Checkpoint, read_json
+from glyph_core.model.chat_template import read_chat_template
+from glyph_core.model.checkpoint import Checkpoint
 
 Turn = Mapping[str, Any]
 """A message as transformers' chat templates take it: ``role``, and ``content`` as a string or as a list of parts,
@@ -32,7 +33,7 @@ class Tokenizer:
         except (OSError, ValueError) as error:
             raise ModelError(f"the tokenizer in {checkpoint.path} cannot be loaded: {error}") from error
         if not self._template.chat_template:
-            self._template.chat_template = _processors_template(checkpoint)
+            self._template.chat_template = read_chat_template(checkpoint.path)
         description = json.loads(self._template.backend_tokenizer.to_str())
         self._tokenizer = _backend(description)
         self._marks = {token["content"]: int(token["id"]) for token in description["added_tokens"] if _is_mark(token)}
@@ -99,14 +100,6 @@ class Tokenizer:
             return PROBE not in self.apply_chat_template([{"role": "user", "content": PROBE}])
         except InvalidRequestError:
             return False
-
-
-def _processors_template(checkpoint: Checkpoint) -> str:
-    """Where older checkpoints have their chat template. Raises ModelError where there is none."""
-    template = read_json(checkpoint.path / "chat_template.json").get("chat_template")
-    if not template:
-        raise ModelError(f"{checkpoint.path} has no chat template (chat_template.jinja)")
-    return str(template)
 
 
 def _in_parts(turn: Turn) -> Turn:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from glyph_core.errors import ConfigError
+from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import Checkpoint, read_json
 from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
+from glyph_core.model.shape import AnyShape, ModelShape, TowerShape, text_shape
+from glyph_core.model.shards import Keeps, Part, fetch_shards
 
 if TYPE_CHECKING:
     import torch
@@ -25,13 +27,23 @@ class TransformersFamily(ABC):
 
     architecture: ClassVar[str]  # transformers' class
     vision_parts: ClassVar[tuple[str, ...]]  # its children that are not the language model's
+    vision_names: ClassVar[tuple[str, ...]]  # one of these is in the names of its weights, in files of any age
+    shared_names: ClassVar[tuple[str, ...]] = ()  # of weights that both halves take
     image_token_id: ClassVar[int]  # where config.json does not name it
     has_axes: ClassVar[bool]  # rotary positions have three axes (mrope)
+    text_defaults: ClassVar[Mapping[str, Any]] = {}  # what config.json may leave out: transformers' defaults
+    vision_defaults: ClassVar[Mapping[str, Any]] = {}
+    runs_fp8: ClassVar[bool] = False  # its layers' weights can be 8 bits
+    text_style: ClassVar[Mapping[str, Any]] = {}  # of glyph_core.model.shape.TextShape
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises ModelError for small files that are missing or damaged."""
         self.checkpoint = checkpoint
-        self.config = read_json(checkpoint.path / "config.json", required=True)
+        config = read_json(checkpoint.path / "config.json", required=True)
+        # Qwen's older files have no text_config: its keys stand among the others.
+        text, vision = config.get("text_config", config), config.get("vision_config", {})
+        self.text_config, self.vision_config = {**self.text_defaults, **text}, {**self.vision_defaults, **vision}
+        self.config = config | {"text_config": self.text_config, "vision_config": self.vision_config}
         ids = (self.config.get(key) for key in ("image_token_id", "image_token_index"))
         self.placeholder_token_id = next((int(i) for i in ids if i is not None), self.image_token_id)
         self.geometry = self.read_geometry()
@@ -43,6 +55,19 @@ class TransformersFamily(ABC):
     def load_vision(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> VisionModel: ...
+
+    @abstractmethod
+    def vision_shape(self) -> TowerShape:
+        """Raises KeyError for what the configuration lacks."""
+
+    def shape(self) -> AnyShape:
+        """What the model weighs and holds. Raises ModelError for what the configuration lacks."""
+        tied = bool(self.config.get("tie_word_embeddings", self.text_config.get("tie_word_embeddings", False)))
+        try:
+            text = text_shape(self.text_config, tied=tied, **self.text_style)
+            return ModelShape(text, self.vision_shape(), runs_fp8=self.runs_fp8)
+        except KeyError as error:
+            raise ModelError(f"{self.checkpoint.path / 'config.json'} lacks the key {error}") from error
 
     @property
     def num_deepstack(self) -> int:
@@ -70,23 +95,35 @@ class TransformersFamily(ABC):
         from glyph_core.model.transformers_text import TransformersTextModel
 
         self.refuse(weights=weights, kernels=kernels)
-        model = self.load_without(self.vision_parts, dtype, device, ATTENTION_NAME)
+        model = self.load_part("text", dtype, device, ATTENTION_NAME)
         return TransformersTextModel(model, has_axes=self.has_axes, num_deepstack=self.num_deepstack)
 
-    def load_without(self, dropped: Sequence[str], dtype: torch.dtype, device: torch.device, attention: str) -> Any:
-        """The transformers model without the children ``dropped``. Raises ModelError naming a missing weight."""
+    def load_part(self, part: Part, dtype: torch.dtype, device: torch.device, attention: str) -> Any:
+        """The transformers model with one of its halves. Raises ModelError naming a missing weight."""
         import transformers
 
         from glyph_core.model.loading import load_part, make_random_part
 
-        return (make_random_part if self.checkpoint.is_random else load_part)(
-            getattr(transformers, self.architecture),
-            self.checkpoint.path,
-            dropped=dropped,
-            dtype=dtype,
-            device=device,
-            attention=attention,
-        )
+        base, path = getattr(transformers, self.architecture), self.checkpoint.path
+        dropped = self.vision_parts if part == "text" else TEXT_PARTS
+        if self.checkpoint.is_random:
+            return make_random_part(base, path, dropped=dropped, dtype=dtype, device=device, attention=attention)
+        self.fetch(part)
+        keeps = self.keeps(part)
+        return load_part(base, path, dropped=dropped, dtype=dtype, device=device, attention=attention, keeps=keeps)
+
+    def keeps(self, part: Part) -> Keeps:
+        """Which weights of the files are those of ``part``."""
+
+        def keeps(name: str) -> bool:
+            is_vision = any(piece in name for piece in self.vision_names)
+            return is_vision == (part == "vision") or any(piece in name for piece in self.shared_names)
+
+        return keeps
+
+    def fetch(self, part: Part) -> None:
+        """Downloads the weights of ``part`` where the checkpoint comes from the hub. Raises ModelError."""
+        fetch_shards(self.checkpoint, self.keeps(part))
 
     def refuse(self, *, weights: str, kernels: str) -> None:
         """Raises ConfigError for what only fused parts can do."""
@@ -122,6 +159,6 @@ class PatchFamily(TransformersFamily):
         from glyph_core.model.transformers_vision import PatchVisionModel
         from glyph_core.model.whole_kernels import replace_whole_kernels
 
-        model = self.load_without(TEXT_PARTS, dtype, device, "sdpa")
+        model = self.load_part("vision", dtype, device, "sdpa")
         replace_whole_kernels(model)
         return PatchVisionModel(model, PixelLevels(self.geometry, dtype, device))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from glyph_core.model.pixel_levels import PixelLevels
+from glyph_core.model.tiles import MAX_TILES
 
 
 class PatchVisionModel:
@@ -35,8 +36,6 @@ class PatchVisionModel:
 class TileVisionModel:
     """CLIP (Radford et al. 2021) and LLaVA's projector: every tile by itself."""
 
-    MAX_TILES = 64  # in one forward
-
     def __init__(self, model: Any, layer: int | list[int], *, drops_class: bool) -> None:
         """``layer``: whose hidden states are the features, several side by side; ``drops_class``: without the class
         token's."""
@@ -53,7 +52,7 @@ class TileVisionModel:
 
     def tile_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, 3, t, t) → (N, tokens of a tile, H)."""
-        return torch.cat([self._forward(tiles) for tiles in torch.split(pixel_values, self.MAX_TILES)])
+        return torch.cat([self._forward(tiles) for tiles in torch.split(pixel_values, MAX_TILES)])
 
     def _forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         tower = self._model.model.vision_tower

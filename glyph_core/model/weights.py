@@ -10,17 +10,16 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import read_json
+from glyph_core.model.shards import INDEX, SINGLE, Part
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 PIECE = 1 << 26  # random numbers that are drawn at once
-Part = Literal["text", "vision"]
 # As transformers 5 writes it, as 4.5x did, and as GLM-4.1V was first published.
 PREFIXES: dict[Part, re.Pattern[str]] = {
     "text": re.compile(r"^(model\.language_model\.|language_model\.model\.|language_model\.|model\.)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,22 @@ def test_an_adapter_imports_no_torch(folder: Path) -> None:
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_random_weights_need_no_files(folder: Path, tmp_path: Path) -> None:
+    """A shape without its weights, for measuring: everything else is the checkpoint's."""
+    path = shutil.copytree(folder, tmp_path / "random", ignore=shutil.ignore_patterns("*.safetensors"))
+    (path / "glyph_config.json").write_text('{"render_preset": "mini", "weights": "random"}')
+    stored, drawn = (family_of(resolve_checkpoint(str(where))) for where in (folder, path))
+    pages = random_pages(SIZES[:2])
+    for family in (stored, drawn):
+        features = family.load_vision(torch.float32, CPU).encode(*family.preprocess(pages))
+        assert all(bool(feature.isfinite().all()) and feature.std() > 0 for feature in features)
+    ours, theirs = (family.load_text(torch.bfloat16, CPU) for family in (drawn, stored))
+    assert (ours.feature_size, ours.dtype, ours.device) == (theirs.feature_size, theirs.dtype, theirs.device)
+    weights, others = (dict(text._model.state_dict()) for text in (ours, theirs))  # type: ignore[attr-defined]
+    assert {name: weight.shape for name, weight in weights.items()} == {
+        name: weight.shape for name, weight in others.items()
+    }
+    buffers, others = (dict(text._model.named_buffers()) for text in (ours, theirs))  # type: ignore[attr-defined]
+    assert all(torch.equal(buffers[name], other) for name, other in others.items())
