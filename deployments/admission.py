@@ -77,7 +77,8 @@ class Admission:
                 param="max_tokens" if request.max_tokens else "max_completion_tokens",
             )
         given = request.model_dump(include={"temperature", "top_p", "seed", "repetition_penalty"}, exclude_none=True)
-        return SamplingConfig(max_tokens=max_tokens, stop=tuple(request.stop), **given)
+        schema = request.response_format.as_schema() if request.response_format else None
+        return SamplingConfig(max_tokens=max_tokens, stop=tuple(request.stop), json_schema=schema, **given)
 
     def _render(self, request: ChatRequest) -> RenderConfig:
         try:

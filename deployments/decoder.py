@@ -194,7 +194,9 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     if plan is not None:
         engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
     text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
-    engine = Engine(text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len)
+    engine = Engine(
+        text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len, constrain=reader.constrain
+    )
     report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
     num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
     return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens)

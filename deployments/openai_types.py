@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
+from glyph_core.answering.structure import ANY_OBJECT, schema_text
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import GroundingMode
 
@@ -28,7 +29,6 @@ INERT: Mapping[str, tuple[Any, ...]] = {
     "prediction": (),
     "presence_penalty": (0, 0.0),
     "reasoning_effort": (),
-    "response_format": ({"type": "text"},),
     "service_tier": ("auto", "default"),
     "store": (False,),
     "tool_choice": ("none", "auto"),
@@ -105,6 +105,32 @@ class StreamOptions(Wire):
     include_obfuscation: Literal[False] | None = None
 
 
+class JsonSchema(Wire):
+    """``name`` and ``description`` are labels; every schema is enforced, strict or not."""
+
+    name: str = Field(max_length=64)
+    description: str | None = None
+    json_schema: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Wire):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_a_schema_where_it_says_so(self) -> Self:
+        if (self.json_schema is not None) != (self.type == "json_schema"):
+            raise ValueError("json_schema goes with the type 'json_schema', and with no other")
+        return self
+
+    def as_schema(self) -> str | None:
+        """What the answer must keep to; None: nothing. Raises InvalidRequestError for what cannot be enforced."""
+        if self.type == "text":
+            return None
+        return ANY_OBJECT if self.json_schema is None else schema_text(self.json_schema.json_schema)
+
+
 class GlyphOptions(Wire):
     """Our own extension of a request."""
 
@@ -128,6 +154,7 @@ class ChatRequest(Wire):
     stop: list[str] = Field(default_factory=list, max_length=16)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
+    response_format: ResponseFormat | None = None
     glyph: GlyphOptions = Field(default_factory=GlyphOptions)
 
     @field_validator("stop", mode="before")
@@ -139,6 +166,8 @@ class ChatRequest(Wire):
     def _agrees_with_itself(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequestError("stream_options goes with stream=true only", param="stream_options")
+        if self.stop and self.response_format is not None and self.response_format.type != "text":
+            raise InvalidRequestError("stop would cut the JSON of response_format; leave one of them out", param="stop")
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:
             raise InvalidRequestError(

@@ -67,6 +67,7 @@ class Pipeline:
             engine_config,
             checkpoint.eos_token_ids,
             checkpoint.max_model_len,
+            constrain=self.reader.constrain,
         )
         self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
         self._renderers: dict[RenderConfig, PageRenderer] = {}

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glyph_core.answering.assembly import Markup
+from glyph_core.answering.structure import Frame, SchemaMasks
+from glyph_core.config import SamplingConfig
+from glyph_core.engine.token_mask import TokenMask
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.family import Family, family_of
 from glyph_core.model.tokenizer import Tokenizer
+from glyph_core.types import Prompt
 
 OPEN_REASONING = ("<think>",)
 CLOSE_REASONING = ("</think>",)
@@ -22,12 +26,23 @@ class Reader:
     family: Family
     tokenizer: Tokenizer
     markup: Markup
+    masks: SchemaMasks
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Reader:
         """Raises ModelError where the tokenizer or the family's small files are missing."""
         tokenizer = Tokenizer(checkpoint)
-        return cls(checkpoint, family_of(checkpoint), tokenizer, _markup(tokenizer, checkpoint))
+        markup = _markup(tokenizer, checkpoint)
+        eos = frozenset(checkpoint.eos_token_ids)
+        frame = Frame(eos, markup.open_reasoning, markup.close_reasoning, markup.silent - eos)
+        return cls(checkpoint, family_of(checkpoint), tokenizer, markup, SchemaMasks(tokenizer.as_json, frame))
+
+    def constrain(self, sampling: SamplingConfig, prompt: Prompt, vocab_size: int) -> TokenMask | None:
+        """Which tokens an answer may be made of; None: any. Raises InvalidRequestError for a schema that cannot be
+        enforced."""
+        if sampling.json_schema is None:
+            return None
+        return self.masks.mask(sampling.json_schema, vocab_size, prompt.token_ids)
 
     @property
     def window_pages(self) -> int | None:

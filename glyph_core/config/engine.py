@@ -21,6 +21,7 @@ class SamplingConfig(Config):
     repetition_penalty: float = Field(
         1.0, gt=0.0, le=10.0, description="CTRL (Keskar et al. 2019) section 4.1; 1 is off"
     )
+    json_schema: str | None = Field(None, description="the answer is JSON that keeps to this schema, a JSON text")
     ignore_eos: bool = Field(False, description="for benchmarks: go on to max_tokens")
 
 

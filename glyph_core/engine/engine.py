@@ -7,7 +7,7 @@ order → ``step`` after step gives its tokens → gone with the token that has 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from glyph_core.engine.replay import Replayer
 from glyph_core.engine.sampler import SampledToken, SamplerState
 from glyph_core.engine.scheduler import Chunk, Scheduler
 from glyph_core.engine.sequence import Sequence
+from glyph_core.engine.token_mask import TokenMask
 from glyph_core.errors import ContextLengthError, InvalidRequestError, StageError
 from glyph_core.model.family import TextModel
 from glyph_core.types import FinishReason, Prompt
@@ -35,6 +36,10 @@ class TokenOutput:
     finish_reason: FinishReason | None
     num_cached_tokens: int  # of the prompt, that this request did not have to compute
     prefill_s: float = 0.0  # this request's share, by tokens, of the steps that computed its prompt
+
+
+Constrain = Callable[[SamplingConfig, Prompt, int], TokenMask | None]
+"""What a request asks for, its prompt and the size of the vocabulary → its mask; may raise InvalidRequestError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,15 @@ class Engine:
         eos_token_ids: Collection[int],
         max_model_len: int,
         replayer: Replayer | None = None,
+        constrain: Constrain | None = None,
     ) -> None:
         """``max_model_len`` is the model's own context; the configuration's limit and the pool's size lower it.
 
-        ``replayer`` is how decode steps are repeated; None leaves that to the configuration.
+        ``replayer`` is how decode steps are repeated; None leaves that to the configuration. ``constrain`` says which
+        tokens an answer may draw; None: any.
         """
         self._model = model
+        self._constrain = constrain
         self._eos_token_ids = frozenset(eos_token_ids)
         context = min(max_model_len, config.max_model_len or max_model_len)
         self._runner = ModelRunner(model, config, context, replayer)
@@ -90,11 +98,16 @@ class Engine:
             max_num_tokens=min(num_prompt_tokens + sampling.max_tokens, self.max_model_len),
             positions=positions,
             position_delta=delta,
-            sampler_state=SamplerState(sampling, prompt.token_ids, self._model.vocab_size, self._model.device),
+            sampler_state=self._sampler_state(prompt, sampling),
         )
         self._num_added += 1
         self._sequences[request_id] = sequence
         self._scheduler.add(sequence)
+
+    def _sampler_state(self, prompt: Prompt, sampling: SamplingConfig) -> SamplerState:
+        vocab_size = self._model.vocab_size
+        mask = self._constrain(sampling, prompt, vocab_size) if self._constrain else None
+        return SamplerState(sampling, prompt.token_ids, vocab_size, self._model.device, mask)
 
     def wanted_pages(self, request_id: str) -> tuple[int, ...]:
         """Indices into ``prompt.pages`` of the pages still to be fed: neither fed nor in the prefix cache.
@@ -211,7 +224,8 @@ class Engine:
 
     def _finish_reason(self, sequence: Sequence, token: SampledToken) -> FinishReason | None:
         if token.token_id in self._eos_token_ids and not sequence.sampler_state.sampling.ignore_eos:
-            return "stop"
+            mask = sequence.sampler_state.mask
+            return "abort" if mask is not None and mask.has_failed else "stop"
         return "length" if sequence.num_tokens >= sequence.max_num_tokens else None
 
 

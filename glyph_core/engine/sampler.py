@@ -1,8 +1,8 @@
 """From logits to the next token of each sequence.
 
-Follows transformers' processors in their order: repetition penalty, temperature, top-p. The draw itself inverts the
-cumulative distribution at a number from the request's own generator, so that a request with a seed gets the same
-tokens alone and among others.
+Tokens that a mask forbids are out first. Then come transformers' processors in their order: repetition penalty,
+temperature, top-p. The draw itself inverts the cumulative distribution at a number from the request's own generator, so
+that a request with a seed gets the same tokens alone and among others.
 
 Shapes: n sequences, V vocabulary.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from glyph_core.config import SamplingConfig
+from glyph_core.engine.token_mask import TokenMask, masked
 from glyph_core.engine.transfer import to_device
 from glyph_core.errors import ModelError
 
@@ -35,9 +36,14 @@ class SamplerState:
     """What drawing the tokens of one request remembers from one to the next."""
 
     def __init__(
-        self, sampling: SamplingConfig, prompt_ids: Iterable[int], vocab_size: int, device: torch.device
+        self,
+        sampling: SamplingConfig,
+        prompt_ids: Iterable[int],
+        vocab_size: int,
+        device: torch.device,
+        mask: TokenMask | None = None,
     ) -> None:
-        self.sampling = sampling
+        self.sampling, self.mask = sampling, mask
         self._random = Random(sampling.seed)
         self.seen: torch.Tensor | None = None  # (V,) bool: tokens of prompt and answer, where they are penalised
         if sampling.repetition_penalty != 1.0:
@@ -47,7 +53,7 @@ class SamplerState:
     @property
     def is_greedy(self) -> bool:
         """Always takes the likeliest token, whatever came before."""
-        return self.seen is None and self.sampling.temperature == 0
+        return self.seen is None and self.mask is None and self.sampling.temperature == 0
 
     def next_uniform(self) -> float:
         """In [0, 1)."""
@@ -57,6 +63,8 @@ class SamplerState:
         """``token_id`` was drawn."""
         if self.seen is not None:
             self.seen[token_id] = True
+        if self.mask is not None:
+            self.mask.advance(token_id)
 
 
 def greedy(logits: torch.Tensor) -> torch.Tensor:
@@ -106,7 +114,7 @@ def _logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _choose(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
-    scores = _penalise(logits, states)
+    scores = _penalise(masked(logits, [state.mask for state in states]), states)
     tokens = scores.argmax(-1)  # (n,)
     random_rows = [row for row, state in enumerate(states) if state.sampling.temperature > 0]
     if random_rows:

@@ -49,6 +49,11 @@ class Tokenizer:
         """``text`` as nothing but text: where it spells a special token, that is so many ordinary characters."""
         return self._text_only.encode(text, add_special_tokens=False).ids
 
+    @property
+    def as_json(self) -> str:
+        """The whole of it, in the tokenizers library's own form."""
+        return str(self._tokenizer.to_str())
+
     def decode(self, token_ids: Sequence[int], *, skip_special: bool = True) -> str:
         """The text of ``token_ids``; bytes that make no whole character come out as U+FFFD."""
         return self._tokenizer.decode(list(token_ids), skip_special_tokens=skip_special)
