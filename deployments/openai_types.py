@@ -124,10 +124,8 @@ class ResponseFormat(Wire):
             raise ValueError("json_schema goes with the type 'json_schema', and with no other")
         return self
 
-    def as_schema(self) -> str | None:
-        """What the answer must keep to; None: nothing. Raises InvalidRequestError for what cannot be enforced."""
-        if self.type == "text":
-            return None
+    def as_schema(self) -> str:
+        """What the answer must keep to. Raises InvalidRequestError for what cannot be enforced."""
         return ANY_OBJECT if self.json_schema is None else schema_text(self.json_schema.json_schema)
 
 
@@ -157,6 +155,11 @@ class ChatRequest(Wire):
     response_format: ResponseFormat | None = None
     glyph: GlyphOptions = Field(default_factory=GlyphOptions)
 
+    @field_validator("response_format")
+    @classmethod
+    def _text_is_no_format(cls, response_format: ResponseFormat | None) -> ResponseFormat | None:
+        return None if response_format is None or response_format.type == "text" else response_format
+
     @field_validator("stop", mode="before")
     @classmethod
     def _one_stop_is_a_list(cls, stop: Any) -> Any:
@@ -166,7 +169,7 @@ class ChatRequest(Wire):
     def _agrees_with_itself(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequestError("stream_options goes with stream=true only", param="stream_options")
-        if self.stop and self.response_format is not None and self.response_format.type != "text":
+        if self.stop and self.response_format is not None:
             raise InvalidRequestError("stop would cut the JSON of response_format; leave one of them out", param="stop")
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:

@@ -92,7 +92,7 @@ def test_answers_with_and_without_a_schema_share_a_batch(pipeline: Pipeline, tem
 
 def test_any_object(pipeline: Pipeline) -> None:
     for answer in ask(pipeline, [json.loads(ANY_OBJECT)] * 4):
-        assert answer.text.startswith("{")
+        assert answer.text.startswith("{") or answer.reasoning
         assert answer.finish_reason == "length" or isinstance(json.loads(answer.text), dict)
 
 
