@@ -162,7 +162,12 @@ class Inquiry:
 
     def with_evidence(self, answer: Answer, evidence: Sequence[DocumentEvidence], wanted: EvidenceConfig) -> Answer:
         """``evidence`` is what each document said to its query."""
-        return conclude(answer, [plan.name for plan in self.plans], evidence, wanted)
+        names = [plan.name for plan in self.plans]
+        concluded = conclude(answer, names, evidence, wanted)
+        schema = self._sampling.json_schema
+        if concluded.written is None or schema is None or self._reader.masks.accepts(schema, concluded.text):
+            return concluded
+        return conclude(answer, names, evidence, wanted.model_copy(update={"grounding": "flag"}))  # no longer valid
 
     def _is_absent(self, answer: Answer) -> bool:
         return answer.text == self._reader.absent_answer

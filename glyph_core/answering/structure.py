@@ -67,10 +67,16 @@ class SchemaMasks:
         matcher = self._compiled(schema, vocab_size).deep_copy()
         return SchemaMask(matcher, self._tokenizer_of(vocab_size).vocab_size, self._frame, is_thinking=is_thinking)
 
-    def _tokenizer(self, vocab_size: int) -> LLTokenizer:
+    def accepts(self, schema: str, text: str) -> bool:
+        """Whether ``text`` keeps to the schema."""
+        matcher = self._compiled(schema, None).deep_copy()
+        token_ids = self._tokenizer_of(None).tokenize_str(text)
+        return bool(matcher.validate_tokens(token_ids) == len(token_ids)) and _ends(matcher, token_ids)
+
+    def _tokenizer(self, vocab_size: int | None) -> LLTokenizer:
         return LLTokenizer(self._json, n_vocab=vocab_size, eos_token=sorted(self._frame.eos))
 
-    def _compile(self, schema: str, vocab_size: int) -> LLMatcher:
+    def _compile(self, schema: str, vocab_size: int | None) -> LLMatcher:
         matcher = LLMatcher(self._tokenizer_of(vocab_size), _grammar(schema), log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise _refused(matcher.get_error())
@@ -121,6 +127,10 @@ class SchemaMask:
         elif token_id not in self._frame.eos:
             self._has_begun = True
             self._matcher.consume_token(token_id)
+
+
+def _ends(matcher: LLMatcher, token_ids: Sequence[int]) -> bool:
+    return bool(matcher.consume_tokens(list(token_ids)) and matcher.is_accepting())
 
 
 def _set(bits: np.ndarray, token_ids: Collection[int], *, allowed: bool = True) -> None:

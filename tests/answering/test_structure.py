@@ -156,6 +156,15 @@ def test_thinking_and_frames_stand_around_the_json(opened_by: str) -> None:
     assert not mask.has_failed
 
 
+@pytest.mark.parametrize(
+    ("text", "is_valid"),
+    [('"ab"', True), ('"ab', False), ('"ac"', False), ('"ab" ', True), ('"ab"x', False), ("", False)],
+)
+def test_whether_a_text_keeps_to_a_schema(text: str, is_valid: bool) -> None:
+    masks = SchemaMasks(Tokenizer(resolve_checkpoint("glyph-mini")).as_json, FRAME)
+    assert masks.accepts('{"const": "ab"}', text.strip()) == is_valid
+
+
 def test_a_mask_leaves_other_rows_alone() -> None:
     class Only:
         has_failed = False

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.serve
 
 TEXT = b"This agreement is governed by the laws of the Republic. The fee is 400 crowns a month."
 
+UNSATISFIABLE = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": []}}}
+
 
 @pytest.fixture
 def client(tiny_app: App) -> Iterator[openai.OpenAI]:
@@ -89,7 +91,7 @@ def test_a_conversation(client: openai.OpenAI) -> None:
         ({"messages": about(b"PK\x03\x04 an archive")}, openai.APIStatusError, 415, "unsupported_document"),
         ({"messages": about(b"\x89PNG\r\n\x1a\nbroken")}, openai.UnprocessableEntityError, 422, "invalid_document"),
         ({"n": 2}, openai.BadRequestError, 400, "invalid_request"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"enum": []}}}}, openai.BadRequestError, 400, "invalid_request"),
+        ({"response_format": UNSATISFIABLE}, openai.BadRequestError, 400, "invalid_request"),
         ({"extra_body": {"min_p": 0.1}}, openai.BadRequestError, 400, "invalid_request"),
         ({"messages": about(b"x" * 5 * 1024**2)}, openai.APIStatusError, 413, "document_too_large"),
     ],
