@@ -67,10 +67,7 @@ class RunningSequence:
 
     @property
     def missing_pages(self) -> list[int]:
-        """Numbers of the pages that the engine wants and that are not on their way to it.
-
-        The engine keeps what it was fed until the sequence ends, so that nothing has to be fed twice.
-        """
+        """Numbers of the pages that the engine wants and that are not on their way to it."""
         return [number for number in self.pages.wanted if number not in self._fed]
 
     @property
@@ -100,6 +97,8 @@ class RunningSequence:
         self._outputs.put_nowait(None)
 
     def note_pages(self, pages: PageState) -> None:
+        if pages.next_page < self.pages.next_page:  # preempted: what was computed is to be fed again
+            self._fed.difference_update(range(self.pages.next_page))
         self.pages = pages
         self._pages_changed.set()
 

@@ -180,10 +180,14 @@ class Pipeline:
 
     def _wanted(self, running: _Active, max_pages: int, digests: set[str]) -> Iterator[tuple[str, PageRange]]:
         """What is to be drawn next for a request, added to ``digests``; pages whose features are still at hand are fed
-        on the way."""
+        on the way. Nothing for a sequence that has as many pages ahead of it as the served app would give it."""
+        max_ahead = self.config.credits.encode_calls * self.config.credits.pages_per_encode_call
         for sequence_id, prompt in running.open_prompts():
             unseen: list[int] = []
-            for number in self.engine.wanted_pages(sequence_id):
+            wanted = self.engine.wanted_pages(sequence_id)
+            if wanted and wanted[0] - self.engine.next_page(sequence_id) >= max_ahead:
+                continue
+            for number in wanted:
                 digest = prompt.prompt.pages[number].page.digest
                 features = self._features.get(digest)
                 if features is not None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from glyph_core.answering.request import AnswerRequest
-from glyph_core.config import EngineConfig, LimitConfig, PipelineConfig, SamplingConfig, preset
+from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, PipelineConfig, SamplingConfig, preset
 from glyph_core.errors import (
     ContextLengthError,
     DocumentTooLargeError,
@@ -109,6 +110,23 @@ def test_eight_at_once_in_a_small_pool(tiny: Path) -> None:
         assert answer.token_ids == truth(tiny, [document], f"Question {i}?")
     pipeline.engine.check_integrity()
     assert pipeline.engine.stats().num_free_blocks == 100
+
+
+def test_pages_are_drawn_no_further_ahead_than_the_credits_allow(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long document's features would fill the memory while prefill is still at its beginning."""
+    credits = CreditConfig(encode_calls=1, pages_per_encode_call=2, max_encode_batch=1)
+    config = PipelineConfig(engine=EngineConfig(max_num_batched_tokens=64), credits=credits)
+    pipeline = Pipeline.from_pretrained(tiny, config)
+    engine, feed, ahead = pipeline.engine, pipeline.engine.feed, list[int]()
+
+    def noting(sequence_id: str, number: int, features: torch.Tensor) -> None:
+        ahead.append(number - engine.next_page(sequence_id))
+        feed(sequence_id, number, features)
+
+    monkeypatch.setattr(engine, "feed", noting)
+    answer = pipeline.ask([text_document(200)], "Why?", sampling=SamplingConfig(max_tokens=2))
+    assert len(ahead) == answer.num_pages > 3
+    assert max(ahead) == 1  # two at once: the next and the one after it
 
 
 def test_a_repeated_document_comes_from_the_cache(tiny: Path, pipeline: Pipeline) -> None:

@@ -125,7 +125,8 @@ class Engine:
         return sequence.first_page_after(sequence.num_computed_tokens) if sequence else 0
 
     def feed(self, request_id: str, page_number: int, features: torch.Tensor) -> None:
-        """Hands over a page's features (num_tokens, feature size), in any order. They are kept until the request ends.
+        """Hands over a page's features (num_tokens, feature size), in any order. They are kept until the page is
+        computed; a request that is preempted after that wants them again.
 
         Pages of a request that has ended are dropped. Raises StageError for features of another shape.
         """
@@ -205,6 +206,9 @@ class Engine:
 
     def _postprocess(self, chunks: list[Chunk], sampled: list[SampledToken]) -> list[TokenOutput]:
         self._scheduler.complete(chunks)
+        for chunk in chunks:
+            if chunk.sequence.features:
+                chunk.sequence.drop_computed_features()
         sequences = [chunk.sequence for chunk in chunks if chunk.is_sampled]
         return [self._append(sequence, token) for sequence, token in zip(sequences, sampled, strict=True)]
 

@@ -1,8 +1,8 @@
 """One request in the engine: its tokens, how many of them are computed, and where their keys and values lie.
 
 The life of a sequence: WAITING (holds at most blocks that the prefix cache gave it) → RUNNING (holds blocks for all
-of its tokens; prefill, then decode) → gone. A preempted sequence goes back to WAITING with its tokens and features and
-without its blocks.
+of its tokens; prefill, then decode) → gone. A preempted sequence goes back to WAITING with its tokens and without its
+blocks; it wants the features again of the pages that it had computed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,13 @@ class Sequence:
     def first_page_after(self, index: int) -> int:
         """Number of the first page that has placeholder tokens at ``index`` or later."""
         return bisect_right(self._page_stops, index)
+
+    def drop_computed_features(self) -> None:
+        """Lets go of pages that are wholly computed: those of a long document would take several times what its keys
+        and values take of the card, for a preemption that seldom comes."""
+        stop = self.first_page_after(self.num_computed_tokens)
+        for number in [number for number in self.features if number < stop]:
+            del self.features[number]
 
     def wanted_pages(self) -> tuple[int, ...]:
         """Numbers of the pages that are neither fed nor wholly computed."""
