@@ -50,4 +50,5 @@ def limit_memory(device: torch.device, *, allocated: int, total: int) -> None:
             f"this process's share is {total / 1e9:.1f} GB, and {torch.cuda.get_device_name(device)} has "
             f"{card / 1e9:.1f} GB; lower gpu_memory_gb"
         )
-    torch.cuda.set_per_process_memory_fraction(allocated / card, device)
+    index = torch.cuda.current_device() if device.index is None else device.index  # it takes no device without one
+    torch.cuda.set_per_process_memory_fraction(allocated / card, index)

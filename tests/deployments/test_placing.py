@@ -49,15 +49,15 @@ def test_too_small_a_budget_fails_at_start() -> None:
 def test_the_share_is_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     card, fractions = SimpleNamespace(total_memory=10 * 10**9), []
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: fractions.append(given))
     planned = plan(8, device="cuda")
     plan(8, "encoder", device="cuda")
     assert planned is not None
-    device = torch.device("cuda")
     assert fractions == [
-        (planned.decoder.allocated / card.total_memory, device),
-        (planned.encoder.allocated / card.total_memory, device),
+        (planned.decoder.allocated / card.total_memory, 1),
+        (planned.encoder.allocated / card.total_memory, 1),
     ]
     card.total_memory = planned.decoder.total - 1
     with pytest.raises(ConfigError, match=r"a card has .* lower gpu_memory_gb"):
