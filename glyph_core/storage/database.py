@@ -17,8 +17,7 @@ from typing import Any, Literal
 from glyph_core.errors import ConfigError, NotFoundError
 
 BUSY_TIMEOUT_S = 60.0  # for which a writer waits for the others
-SCHEMA_VERSION = 1
-SCHEMA = """
+FILES = """
 CREATE TABLE files (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -34,6 +33,49 @@ CREATE INDEX files_by_owner ON files (owner, seq);
 CREATE INDEX files_by_digest ON files (digest);
 CREATE INDEX files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
 """
+COLLECTIONS = """
+CREATE TABLE collections (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    metadata TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL,
+    last_active_at INTEGER NOT NULL,
+    keep_days INTEGER -- after last_active_at
+);
+CREATE TABLE members (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection TEXT NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+    id TEXT NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    attributes TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL,
+    UNIQUE (collection, id)
+);
+CREATE INDEX members_by_file ON members (id);
+CREATE TABLE texts (
+    key INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL, -- of a content
+    render TEXT NOT NULL, -- digest of the RenderConfig whose pages these are
+    status TEXT NOT NULL DEFAULT 'in_progress',
+    error_code TEXT,
+    error_message TEXT,
+    claimed_until REAL NOT NULL DEFAULT 0, -- by whoever reads it now
+    num_attempts INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (digest, render)
+);
+CREATE TABLE pages (
+    key INTEGER PRIMARY KEY,
+    text_key INTEGER NOT NULL REFERENCES texts (key) ON DELETE CASCADE,
+    page_index INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    UNIQUE (text_key, page_index)
+);
+CREATE VIRTUAL TABLE page_words USING fts5 (words, tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE TRIGGER page_is_gone AFTER DELETE ON pages BEGIN DELETE FROM page_words WHERE rowid = old.key; END;
+"""
+SCHEMAS = (FILES, COLLECTIONS)  # each adds to those before it; how many there are is the index's version
 
 Order = Literal["asc", "desc"]
 Conditions = Mapping[str, Any]  # SQL comparisons with one ? each, and what stands for it
@@ -136,13 +178,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 def _make_schema(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == SCHEMA_VERSION:
-        return
-    if version:
+    if version > len(SCHEMAS):
         raise ConfigError(
-            f"the store's index {path} is of version {version}, and this program knows {SCHEMA_VERSION}: use the "
+            f"the store's index {path} is of version {version}, and this program knows {len(SCHEMAS)}: use the "
             "program that made it, or another folder"
         )
-    for statement in SCHEMA.split(";\n"):  # executescript would commit the transaction
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    for schema in SCHEMAS[version:]:
+        for statement in schema.split(";\n"):  # executescript would commit the transaction
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(SCHEMAS)}")

@@ -143,6 +143,7 @@ class FileStore:
         with self.database.writing() as connection:
             if connection.execute("SELECT 1 FROM files WHERE digest = ?", (digest,)).fetchone():
                 return False
+            connection.execute("DELETE FROM texts WHERE digest = ?", (digest,))
             self.blobs.remove(digest)
         return True
 
