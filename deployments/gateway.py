@@ -33,6 +33,7 @@ from deployments.recent import LastMinute
 from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
+from deployments.vector_stores.library import Library
 from glyph_core.answering.request import AnswerRequest, new_request_id
 from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
@@ -95,6 +96,7 @@ class Gateway:
         render = config.render or preset(checkpoint.preset)
         self.files = FileStore(store)
         self.previews = Previews(self.files, renderer, self._put_document, render)
+        self.library = Library(self.files, renderer, self._put_document, render)
         self._admission = Admission(
             config.limits,
             render,
@@ -107,7 +109,12 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncGenerator[None]:
-        work = (self.readiness.reach(self._warm_up), self._tell_open_requests(), keep_swept(self.files))
+        work = (
+            self.readiness.reach(self._warm_up),
+            self._tell_open_requests(),
+            keep_swept(self.files, self.library.collections),
+            self.library.indexer.run(),
+        )
         tasks = [asyncio.create_task(task) for task in work]
         yield
         for task in tasks:

@@ -17,6 +17,7 @@ from deployments.deadlines import Deadline
 from deployments.entrance import Visit
 from deployments.files.routes import files_router
 from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json
+from deployments.vector_stores.routes import vector_stores_router
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
 from glyph_core.types import Answer, Progress, TextDelta
@@ -33,6 +34,7 @@ def build_api(gateway: Gateway) -> FastAPI:
     api.add_exception_handler(ClientDisconnect, _on_client_left)
     api.add_exception_handler(Exception, _on_unforeseen_error)
     api.include_router(files_router(gateway))
+    api.include_router(vector_stores_router(gateway))
     api.add_middleware(Visits, entrance=gateway.entrance, recent=gateway.recent)
     if gateway.cors_origins:  # outside Visits: a browser asks for leave without a key
         api.add_middleware(

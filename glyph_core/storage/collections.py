@@ -209,7 +209,7 @@ class Collections:
         connection.execute("UPDATE collections SET last_active_at = ? WHERE id = ?", (self._now, collection_id))
 
     def _member_rows(
-        self, owner: str, collection_id: str, conditions: dict[str, object], **page: Any
+        self, owner: str, collection_id: str, conditions: Mapping[str, object], **page: Any
     ) -> tuple[list[Member], bool]:
         self.get(owner, collection_id)
         conditions = {"collection = ?": collection_id, NOT_EXPIRED: self._now, **conditions}

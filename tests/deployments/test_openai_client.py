@@ -154,3 +154,22 @@ def test_what_is_wrong_with_an_upload(
         client.files.create(file=(name, content), purpose=purpose)
     assert caught.value.status_code in {400, 413}
     assert [file for file in client.files.list() if file.filename == name] == []
+
+
+def test_vector_stores(client: openai.OpenAI) -> None:
+    file = client.files.create(file=("agreement.txt", TEXT), purpose="assistants")
+    store = client.vector_stores.create(name="contracts", expires_after={"anchor": "last_active_at", "days": 1})
+    added = client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, attributes={"year": 2026})
+    assert (added.status, added.last_error, added.attributes) == ("completed", None, {"year": 2026.0})
+    other = client.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=("b.txt", b"The term is a year."))
+    assert [found.id for found in client.vector_stores.files.list(store.id)] == [other.id, added.id]
+    assert client.vector_stores.retrieve(store.id).file_counts.completed == 2
+    [found] = client.vector_stores.search(store.id, query="Which fee is due?", max_num_results=1)
+    assert (found.file_id, found.filename) == (file.id, "agreement.txt")
+    assert found.content[0].text == TEXT.decode()
+    [page] = client.vector_stores.files.content(file.id, vector_store_id=store.id)
+    assert page.text == TEXT.decode()
+    assert client.vector_stores.update(store.id, name="leases").name == "leases"
+    assert client.vector_stores.files.delete(other.id, vector_store_id=store.id).deleted
+    assert client.vector_stores.delete(store.id).deleted
+    assert store.id not in {found.id for found in client.vector_stores.list()}

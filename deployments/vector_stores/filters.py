@@ -1,0 +1,53 @@
+"""OpenAI's attribute filters: comparisons, and these joined by and, or."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Value = str | float | bool
+
+
+class Comparison(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: str
+    value: Value | list[Value]
+
+    def matches(self, attributes: Mapping[str, Value]) -> bool:
+        """A file without the attribute matches only what asks for another value."""
+        if self.key not in attributes:
+            return self.type in ("ne", "nin")
+        try:
+            return bool(_COMPARISONS[self.type](attributes[self.key], self.value))
+        except TypeError:  # a number beside a text
+            return False
+
+
+class Compound(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["and", "or"]
+    filters: list[Comparison | Compound]
+
+    def matches(self, attributes: Mapping[str, Value]) -> bool:
+        found = (part.matches(attributes) for part in self.filters)
+        return all(found) if self.type == "and" else any(found)
+
+
+Filter = Comparison | Compound
+
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "in": lambda value, values: value in values,
+    "nin": lambda value, values: value not in values,
+}
