@@ -31,6 +31,9 @@ from glyph_core.types import Page, PageFeatures
 from glyph_core.vision.encoder import VisionEncoder
 from glyph_core.vision.feature_cache import FeatureCache
 
+RENDER_CALL_S = 0.05
+RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
+
 
 class PageEncoder(Protocol):
     """What the stage needs of a VisionEncoder; called from one thread."""
@@ -66,6 +69,7 @@ class Encoder:
         self._features: FeatureCache[EncodedPage] = FeatureCache(int(feature_cache_gb * 1e9))
         self._promises: dict[str, asyncio.Future[EncodedPage]] = {}  # of pages under way, by digest
         self._num_ranges_open = self._num_pages_kept = 0
+        self._render_s = 0.0  # of a page, a running mean
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
 
@@ -150,18 +154,25 @@ class Encoder:
         """Draws the pages and submits them to the batcher; whoever wants one meanwhile waits for it."""
         digests = deque(pages.page_digest(index) for index in range(pages.start, pages.stop))
         self._promises |= {digest: asyncio.get_running_loop().create_future() for digest in digests}
-        ranges = pages.cut(self._credits.pages_per_render_call)
+        ranges = pages.cut(self._pages_per_call())
         issue = self._renderer.render_range.options(stream=True).remote
         rendered = pull_ranges(ranges, issue, max_calls=self._credits.render_calls, stage="renderer")
         try:
             async with aclosing(rendered):
                 async for page in rendered:
+                    self._render_s += RENDER_S_WEIGHT * (page.render_s - self._render_s)
                     features = self._batcher.submit(page, pages.owner)
                     features.add_done_callback(partial(self._settle, digests.popleft()))
                     yield features
         finally:
             for digest in digests:
                 self._promises.pop(digest).cancel()
+
+    def _pages_per_call(self) -> int:
+        """As many as a renderer draws in :data:`RENDER_CALL_S`: where pages are slow, a call of many would leave one
+        renderer at work at a document's end while the others have nothing left."""
+        most = self._credits.pages_per_render_call
+        return max(1, min(most, int(RENDER_CALL_S / self._render_s))) if self._render_s else most
 
     def _settle(self, digest: str, features: asyncio.Future[EncodedPage]) -> None:
         promise = self._promises.pop(digest)

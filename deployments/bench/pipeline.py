@@ -6,11 +6,12 @@ import base64
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from statistics import median
 
 import httpx
+import psutil
 import ray
 from ray import serve
 
@@ -27,6 +28,7 @@ CASES = {
     "stages of no cost": StageCosts(),
 }
 START_TIMEOUT_S = 300.0
+STAGES = ("Gateway", "Decoder", "Encoder", "Renderer")
 
 
 def pipeline_report(rounds: int, show: Show) -> Json:
@@ -44,9 +46,14 @@ def _measure(arguments: Json, show: Show) -> Json:
             app = f"case{number}"
             serve.run(fixed_cost_app(costs), name=app, route_prefix=f"/{app}")
             wait_ready(f"{url}/{app}")
-            seconds = [answered_s(f"{url}/{app}", NUM_PAGES, round_number) for round_number in range(-1, rounds)][1:]
+            answered_s(f"{url}/{app}", NUM_PAGES, "first")
+            before = cpu_s(app)
+            seconds = [answered_s(f"{url}/{app}", NUM_PAGES, salt) for salt in range(rounds)]
+            after = cpu_s(app)
             serve.delete(app)
-            cases.append({"case": name, **figures(costs, NUM_PAGES, seconds)})
+            num_pages = NUM_PAGES * rounds
+            cpu_ms = {stage: round(1000 * (after[stage] - before[stage]) / num_pages, 3) for stage in after}
+            cases.append({"case": name, **figures(costs, NUM_PAGES, seconds), "cpu_ms_a_page": cpu_ms})
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "num_cpus": os.cpu_count(),
@@ -67,6 +74,19 @@ def figures(costs: StageCosts, num_pages: int, seconds: list[float]) -> Json:
         "median_of_ideal": round(median(seconds) / ideal_s, 3) if ideal_s else None,
         "beside_ideal_ms_a_page": round(1000 * (min(seconds) - ideal_s) / num_pages, 3),
     }
+
+
+def cpu_s(app: str) -> dict[str, float]:
+    """CPU seconds of each stage's replicas so far, user's and system's. The stages sleep: it is all Serve's and ours."""
+    seconds = dict.fromkeys(STAGES, 0.0)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            for stage in STAGES:
+                if f"ServeReplica:{app}:{stage}" in title:
+                    times = process.cpu_times()
+                    seconds[stage] += times.user + times.system
+    return seconds
 
 
 def answered_s(url: str, num_pages: int, salt: object) -> float:
@@ -98,8 +118,10 @@ def as_lines(report: Json) -> str:
         times = " ".join(f"{case[name]:>6.0f} ms"[-8:].rjust(8) for name in ("ideal_ms", "least_ms", "median_ms"))
         ratio = f"{case['least_of_ideal']:.2f}×" if case["least_of_ideal"] else ""
         lines.append(f"{case['case']:<42} {times}  {ratio}".rstrip())
-    overhead = report["cases"][-1]["beside_ideal_ms_a_page"]
-    return "\n".join([*lines, "", f"Serve's own share: {overhead:.2f} ms a page"]) + "\n"
+    last = report["cases"][-1]
+    cpu = ", ".join(f"{stage.lower()} {ms:.2f}" for stage, ms in last["cpu_ms_a_page"].items())
+    lines += ["", f"Serve's and our own share: {last['beside_ideal_ms_a_page']:.2f} ms a page; CPU ms a page: {cpu}"]
+    return "\n".join(lines) + "\n"
 
 
 @contextmanager

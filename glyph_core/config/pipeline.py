@@ -12,7 +12,7 @@ from glyph_core.config.render import RenderConfig
 class CreditConfig(Config):
     """How far a stage may run ahead of the one that pulls from it: calls in flight × pages a call."""
 
-    pages_per_render_call: int = Field(4, ge=1, le=64)
+    pages_per_render_call: int = Field(4, ge=1, le=64, description="at most; fewer where pages are slow to draw")
     render_calls: int = Field(3, ge=1, le=64)
     pages_per_encode_call: int = Field(16, ge=1, le=256)
     encode_calls: int = Field(2, ge=1, le=16)

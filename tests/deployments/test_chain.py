@@ -161,6 +161,24 @@ def test_a_page_that_breaks_the_encoder_fails_all_who_want_it() -> None:
     run(test())
 
 
+def test_calls_of_slow_pages_have_fewer_of_them() -> None:
+    async def test() -> None:
+        chain = FakeChain(page_s=0.02)
+        asked: list[int] = []
+        draw = chain.renderer.render_range
+
+        def render_range(pages):  # type: ignore[no-untyped-def]
+            asked.append(len(pages))
+            return draw(pages)
+
+        chain.renderer.render_range = render_range  # type: ignore[assignment,method-assign]
+        await events_of(chain, request_about(64))
+        assert asked[0] == chain.credit_config.pages_per_render_call == 4  # nothing is known yet
+        assert asked[-1] <= 2
+
+    run(test())
+
+
 def test_requests_share_batches() -> None:
     async def test() -> None:
         chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
