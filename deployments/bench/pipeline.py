@@ -77,7 +77,7 @@ def figures(costs: StageCosts, num_pages: int, seconds: list[float]) -> Json:
 
 
 def cpu_s(app: str) -> dict[str, float]:
-    """CPU seconds of each stage's replicas so far, user's and system's. The stages sleep: it is all Serve's and ours."""
+    """CPU seconds of each stage's replicas so far. The stages sleep: it is all Serve's and our own."""
     seconds = dict.fromkeys(STAGES, 0.0)
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
