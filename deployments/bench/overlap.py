@@ -70,7 +70,7 @@ def overlap_report(plan: OverlapPlan, show: Show, keep: Callable[[Json], None]) 
         settings = {"plan": asdict(plan), "model": model}
         parts: dict[str, Callable[[], Json]] = {
             "stages": lambda: run_apart("deployments.bench.overlap_stages", settings, show),
-            "served": lambda: _served(plan, model, show, rounds=2),
+            "served": lambda: _served(plan, model, show),
             "served_mps": lambda: _served_with_mps(plan, model, show),
         }
         for name, measure in parts.items():
@@ -93,22 +93,21 @@ def _compare(report: Json) -> None:
             part["first_token_of_gpu_stages"] = round(min(part["first_token_s"]) / alone_s, 3)
 
 
-def _served(plan: OverlapPlan, model: str, show: Show, rounds: int) -> Json:
+def _served(plan: OverlapPlan, model: str, show: Show) -> Json:
     with _running(plan, model, show) as url:
         show("the long document")
         _ask(url, plan.short_tokens, seed=1000)  # the first compiles kernels
-        _ask(url, plan.long_tokens, seed=1001) if plan.has_gpu else None
-        answers = [_ask(url, plan.long_tokens, seed) for seed in range(rounds)]
+        answers = [_ask(url, plan.long_tokens, seed) for seed in range(2)]
         report: Json = {
             "first_token_s": [seconds for seconds, _ in answers],
             "timings": [answer["glyph"]["timings"] for _, answer in answers],
             "usage": answers[0][1]["usage"],
             "pages": answers[0][1]["glyph"]["pages"],
         }
-        show(f"{plan.num_short} documents one after another")
-        report["one_after_another"] = _throughput(plan, url, num_at_once=1, first_seed=2000)
         show(f"{plan.num_short} documents at once")
-        report["at_once"] = _throughput(plan, url, num_at_once=plan.num_short, first_seed=3000)
+        report["at_once"] = _throughput(plan, url, num_at_once=plan.num_short, first_seed=2000)
+        show(f"{plan.num_short} documents one after another")
+        report["one_after_another"] = _throughput(plan, url, num_at_once=1, first_seed=3000)
         apart_s, together_s = report["one_after_another"]["wall_s"], report["at_once"]["wall_s"]
         report["at_once_speedup"] = round(apart_s / together_s, 2)
         report["status"] = httpx.get(f"{url}/status", timeout=60, trust_env=False).json()
@@ -183,7 +182,7 @@ def _served_with_mps(plan: OverlapPlan, model: str, show: Show) -> Json:
         os.environ |= ours
         try:
             subprocess.run([MPS, "-d"], check=True, timeout=30)
-            return _served(plan, model, show, rounds=1)
+            return _served(plan, model, show)
         finally:
             subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=30)
             for name, value in before.items():
