@@ -56,9 +56,8 @@ def measure(
     decode, shared, prefill = TINY if is_tiny else (DECODE, SHARED, PREFILL)
     random = Random(0)
 
-    def prompts(num: int, length: int, prefix: int = 0) -> Prompts:
-        head = [random.randrange(10, 250) for _ in range(prefix)]
-        return [head + [random.randrange(10, 250) for _ in range(length)] for _ in range(num)]
+    def prompts(num: int, length: int, head: Sequence[int] = ()) -> Prompts:
+        return [[*head, *(random.randrange(10, 250) for _ in range(length))] for _ in range(num)]
 
     generate(prompts(1, 64), SHORT)  # warms up
 
@@ -85,16 +84,17 @@ def measure(
         }
 
     def prefilling(length: int) -> dict[str, float]:
-        times = [generate(prompts(1, length), 1) for _ in range(3)]
-        return {"prefill_s": min(times[1:]), "first_s": times[0], "tokens_s": length / min(times[1:])}
+        times = [generate(prompts(1, length), 1) for _ in range(2)]
+        return {"prefill_s": min(times), "tokens_s": length / min(times)}
 
     for num, context in decode if "decode" in parts else ():
         asked = prompts(num, context)
         record("decode", {"sequences": num, "context": context}, lambda asked=asked: decoding(asked))  # type: ignore[misc]
     for length in prefill if "prefill" in parts else ():
         record("prefill", {"tokens": length}, lambda length=length: prefilling(length))  # type: ignore[misc]
+    heads = {prefix: prompts(1, prefix)[0] for _, prefix in shared}
     for num, prefix in shared if "shared_prefix" in parts else ():
-        asked = prompts(num, OWN_TOKENS, prefix)
+        asked = prompts(num, OWN_TOKENS, heads[prefix])
         record("shared_prefix", {"sequences": num, "prefix": prefix}, lambda asked=asked: decoding(asked))  # type: ignore[misc]
 
 
