@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from glyph_core.errors import ModelError
 from glyph_core.model.attention import PagedAttention
 from glyph_core.model.rope_index import rope_index, sequential_index
 from glyph_core.types import Prompt
@@ -20,8 +21,9 @@ class TransformersTextModel:
 
     def __init__(self, model: Any, *, has_axes: bool, num_deepstack: int = 0) -> None:
         """``has_axes``: rotary positions have three axes (mrope). ``num_deepstack``: the first layers that get features
-        of a page of their own."""
+        of a page of their own. Raises ModelError for a model whose attention ours is not."""
         config = model.config.text_config
+        _refuse_windows(config)
         self._model, self._has_axes, self._num_deepstack = model, has_axes, num_deepstack
         self.num_layers: int = config.num_hidden_layers
         self.num_heads: int = config.num_attention_heads
@@ -64,3 +66,13 @@ class TransformersTextModel:
         """(n, H) → (n, V) float32, as ``generate`` samples from them."""
         logits: torch.Tensor = self._model.lm_head(hidden)
         return logits.float()
+
+
+def _refuse_windows(config: Any) -> None:
+    """Our attention sees the whole sequence, so a model of sliding windows would answer otherwise than it should."""
+    layers, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
+    if "sliding_attention" in layers if layers else window is not None:
+        raise ModelError(
+            f"its language model ({config.model_type}) attends to the last {window} tokens only, which we don't do; "
+            "where prompts stay shorter than that, set sliding_window to null in config.json"
+        )
