@@ -61,6 +61,9 @@ class AppArgs(PipelineConfig):
     access: AccessConfig = AccessConfig()
     overload: OverloadConfig = OverloadConfig()
     store: StoreConfig = StoreConfig()
+    pairs: int = Field(
+        1, ge=1, description="of encoder and decoder; several: each on a Ray node of its own, by its GPU"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="INFO: a line a request; DEBUG: also one for every plan and range of pages"
     )
@@ -95,10 +98,10 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
     open_ranges = open_requests * credits.encode_calls
     render_calls = max(open_ranges * credits.render_calls, open_requests * 2 * PLANS_AT_ONCE)
     renderers = _renderers(args, render_calls).bind(loaders.renderer, credits.pages_per_message)
-    encoder = _deployment(Encoder, args.encoder, args, open_ranges).bind(
+    encoder = _deployment(Encoder, args.encoder, args, open_ranges, args.pairs).bind(
         renderers, loaders.encoder, credits, args.feature_cache_gb
     )
-    decoder = _deployment(Decoder, args.decoder, args, open_requests).bind(
+    decoder = _deployment(Decoder, args.decoder, args, open_requests, args.pairs).bind(
         renderers, encoder, loaders.decoder, credits, args.limits, args.overload.max_kv_pools
     )
     config = PipelineConfig(
@@ -132,10 +135,15 @@ def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
     )
 
 
-def _deployment(stage: type, replica: ReplicaArgs, args: AppArgs, max_calls: int) -> serve.Deployment:
+def _deployment(
+    stage: type, replica: ReplicaArgs, args: AppArgs, max_calls: int, num_replicas: int = 1
+) -> serve.Deployment:
     return serve.deployment(
         stage,
         name=stage.__name__,
+        num_replicas=num_replicas,
+        # By GPU fractions alone two encoders may share a card, and no decoder then finds room for its own.
+        max_replicas_per_node=1 if num_replicas > 1 else None,
         ray_actor_options={"num_cpus": replica.num_cpus, "num_gpus": replica.num_gpus},
         max_ongoing_requests=max_calls + SPARE,
         max_queued_requests=SPARE,

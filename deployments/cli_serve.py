@@ -16,7 +16,7 @@ from glyph_core.errors import ConfigError
 
 IMPORT_PATH = "deployments.app:build_app"
 # Of Serve's configuration file: what `glyph serve` honours, and what means nothing on one machine.
-SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location"})
+SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location", "tracing_config"})
 APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
 
 WEIGHTS: dict[str, dict[str, str]] = {  # of the option, in ModelConfig's fields
@@ -62,7 +62,8 @@ def endpoint_settings(
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """HTTP options and the application's arguments. Raises ConfigError for what ``glyph serve`` would not honour."""
+    """What Serve itself is told, and the application's arguments. Raises ConfigError for what ``glyph serve`` would not
+    honour."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -75,7 +76,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     match config["applications"]:
         case [{"import_path": str(import_path)} as application] if import_path == IMPORT_PATH:
             _refuse_others(application, APPLICATION_KEYS, path)
-            return dict(config.get("http_options") or {}), dict(application.get("args") or {})
+            tracing = {"tracing_config": config["tracing_config"]} if config.get("tracing_config") else {}
+            return {**(config.get("http_options") or {}), **tracing}, dict(application.get("args") or {})
         case _:
             raise ConfigError(f"{path} must hold one application, whose import_path is {IMPORT_PATH}")
 

@@ -26,6 +26,7 @@ from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
+from deployments.serve_side import near
 from deployments.waiting_room import Place, WaitingRoom
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
@@ -61,7 +62,7 @@ class Decoder:
         max_kv_pools: float = 1.0,
     ) -> None:
         """``max_kv_pools``: what the open requests may want of KV memory together, in pools."""
-        self._renderer, self._encoder = renderer, encoder
+        self._renderer, self._encoder = renderer, near(encoder)
         self._credits, self._limits = credit_config, limits
         self._loaded = load()
         self._loop = EngineLoop(self._loaded.engine, metrics.EngineWatch())

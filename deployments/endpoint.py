@@ -40,6 +40,7 @@ class EndpointSettings(Config):
     object_store_gb: float | None = Field(
         None, gt=0, description="for what is on its way between the stages; None: a twentieth of the memory, at least 1"
     )
+    tracing_config: dict[str, Any] | None = Field(None, description="Serve's own, for OpenTelemetry; None: no spans")
     app: dict[str, Any] = Field(default_factory=dict)
 
     @property

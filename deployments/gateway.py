@@ -222,16 +222,16 @@ class Gateway:
 
     async def status(self) -> Json:
         """The live picture. Raises NotReadyError where the decoder does not respond."""
-        stats: tuple[DecoderStats, EncoderStats]
+        stats: list[tuple[DecoderStats, EncoderStats]]  # of each pair
         try:
             async with asyncio.timeout(STATUS_TIMEOUT_S):
-                stats = await call_stage(self._decoder.chain_stats.remote, "decoder")
+                stats = await self._serve_side.ask_all(self._decoder, "chain_stats", "decoder", STATUS_TIMEOUT_S)
                 replicas = await asyncio.to_thread(self._serve_side.replicas)
         except (TimeoutError, StageError) as error:
             why = f"the decoder or Ray Serve does not respond: {str(error) or 'no answer in time'}"
             raise NotReadyError(self.readiness.why_not or why) from error
         reports = (self.gateway_report(), *self.reports)
-        return status_json(self.model, self.readiness.why_not, self.entrance, self.recent, reports, replicas, *stats)
+        return status_json(self.model, self.readiness.why_not, self.entrance, self.recent, reports, replicas, stats)
 
     async def _tell_open_requests(self) -> None:
         while True:

@@ -14,22 +14,21 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
 import httpx
 import psutil
 import ray
-from pydantic import ValidationError
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
-from deployments.app import AppArgs, build_app
+from deployments.app import build_app
 from deployments.endpoint import EndpointSettings, EndpointUrls
-from deployments.openai_types import invalid_request
 from deployments.session import end_session
+from deployments.settings_check import app_args, check_room, tracing_config
 from glyph_core.errors import ConfigError, GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 
@@ -96,6 +95,7 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     Raises ConfigError for settings that cannot work and ModelError for a model that is not there.
     """
     args = app_args(settings.app)
+    tracing = tracing_config(settings.tracing_config)
     on_phase("looking for the model")
     resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
     started = start_ray(
@@ -103,7 +103,7 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     )
     check_room(args, ray.cluster_resources())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port))
+    serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port), tracing_config=tracing)
     target = serve.RunTarget(build_app(args), name=APP_NAME, route_prefix="/")
     serve.run_many([target], wait_for_applications_running=False)
     wait_running(on_phase)
@@ -175,30 +175,6 @@ def is_failed_start(error: Exception) -> bool:
     RuntimeErrors and ConnectionErrors. A wrong argument is none of these.
     """
     return type(error) is Exception or isinstance(error, RuntimeError | OSError | RayError)
-
-
-def app_args(values: dict[str, Any]) -> AppArgs:
-    """Raises ConfigError naming the first field at fault."""
-    try:
-        return AppArgs.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(invalid_request(error).message) from error
-
-
-def check_room(args: AppArgs, resources: Mapping[str, float]) -> None:
-    """Raises ConfigError where the replicas ask for more than ``resources``: they would wait for it for ever."""
-    num_renderers = args.renderers.min_replicas
-    need = {
-        "CPU": sum(replica.num_cpus for replica in (args.encoder, args.decoder, args.gateway))
-        + num_renderers * args.renderers.num_cpus,
-        "GPU": sum(replica.num_gpus for replica in (args.encoder, args.decoder, args.gateway)),
-    }
-    for name, amount in need.items():
-        if amount > (there := resources.get(name, 0.0)):
-            raise ConfigError(
-                f"the replicas take {amount:g} {name} together and this machine has {there:g}; lower their "
-                f"num_{name.lower()}s, or start the endpoint on another machine"
-            )
 
 
 def wait_running(on_phase: OnPhase) -> None:

@@ -1,14 +1,37 @@
-"""What the gateway asks Ray Serve about the application that it is part of."""
+"""What the stages ask of Ray Serve beyond calls to one another."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import ray
 from ray import serve
+from ray.exceptions import GetTimeoutError
 from ray.serve.context import _get_global_client
+from ray.serve.handle import DeploymentHandle
+
+from deployments.faults import REMOTE_ERRORS, as_glyph_error
+
+
+def near(handle: DeploymentHandle) -> DeploymentHandle:
+    """``handle``, from now on with a preference for replicas of this node: what they send crosses no network."""
+    if isinstance(handle, DeploymentHandle):
+        handle._init(_prefer_local_routing=True)  # Serve offers it under this name only
+    return handle
 
 
 class ServeSide:
-    """Works in a replica. Calls Serve's controller and waits for it: not for the event loop."""
+    """Works in a replica. What is no coroutine waits for Serve's controller: not for the event loop."""
+
+    async def ask_all(self, handle: DeploymentHandle, method: str, stage: str, timeout_s: float) -> list[Any]:
+        """What ``method`` returns in every replica of a stage. Raises errors of ours, and TimeoutError."""
+        try:
+            return await asyncio.to_thread(lambda: handle.broadcast(method).results(timeout_s=timeout_s))
+        except GetTimeoutError as error:
+            raise TimeoutError from error
+        except REMOTE_ERRORS as error:
+            raise as_glyph_error(error, stage) from error
 
     def listening_host(self) -> str:
         """The address that Serve's HTTP proxy listens on."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployments.openai_answers import Json
 from deployments.protocol import DecoderStats, EncoderStats, StageReport
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from deployments.entrance import Entrance
     from deployments.recent import LastMinute
 
+T = TypeVar("T")  # a dataclass of counts, or of dataclasses of counts
 STAGES = ("gateway", "decoder", "encoder", "renderer")
 
 
@@ -23,9 +25,10 @@ def status_json(
     recent: LastMinute,
     reports: Sequence[StageReport],
     replicas: Mapping[str, Mapping[str, int]],
-    decoder: DecoderStats,
-    encoder: EncoderStats,
+    stats: Sequence[tuple[DecoderStats, EncoderStats]],
 ) -> Json:
+    """``stats`` are those of each pair; several are summed."""
+    decoder, encoder = summed([pair[0] for pair in stats]), summed([pair[1] for pair in stats])
     devices = {report.stage: report.device for report in reports}
     engine = decoder.engine
     return {
@@ -58,3 +61,14 @@ def status_json(
             "mean_batch_pages": round(encoder.num_pages / encoder.num_batches, 2) if encoder.num_batches else None,
         },
     }
+
+
+def summed(stats: Sequence[T]) -> T:
+    """Field by field."""
+    first: Any = stats[0]
+    sums: dict[str, Any] = {}
+    for field in fields(first):
+        values = [getattr(each, field.name) for each in stats]
+        sums[field.name] = summed(values) if is_dataclass(values[0]) else sum(values)
+    summed_up: T = replace(first, **sums)
+    return summed_up

@@ -10,7 +10,8 @@ from ray.serve.schema import ApplicationStatus
 
 from deployments import runtime
 from deployments.app import AppArgs, ReplicaArgs
-from deployments.runtime import app_args, check_room, failure_of, start_ray, wait_running
+from deployments.runtime import failure_of, start_ray, wait_running
+from deployments.settings_check import app_args, check_room
 from glyph_core.errors import ConfigError
 
 SERVE_MESSAGE = """The deployment failed to start 3 times in a row. See controller logs for details. Error:

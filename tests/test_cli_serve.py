@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from deployments.cli import app
 from deployments.cli_serve import check_access, endpoint_settings
 from deployments.endpoint import EndpointSettings
+from deployments.settings_check import tracing_config
 from glyph_core.config import ModelConfig
 from glyph_core.errors import ConfigError
 
@@ -127,3 +128,15 @@ def test_access_options_go_before_the_files(tmp_path: Path) -> None:
     assert given.app["access"] == {"max_concurrent": 3, "keys_file": "given", "allow_unauthenticated": True}
     kept = write(tmp_path, "access: {allow_unauthenticated: true}\n")
     assert settings_of(kept, keys_file=Path("given")).app["access"]["allow_unauthenticated"]
+
+
+def test_spans_are_what_serve_is_told_of_them(tmp_path: Path) -> None:
+    text = (REPOSITORY / "serve_config.yaml").read_text() + "\ntracing_config: {enabled: true, sampling_ratio: 0.5}\n"
+    settings = settings_of(write(tmp_path, text))
+    assert settings.tracing_config == {"enabled": True, "sampling_ratio": 0.5}
+    told = tracing_config(settings.tracing_config)
+    assert told is not None
+    assert told.sampling_ratio == 0.5
+    assert tracing_config(settings_of(REPOSITORY / "serve_config.yaml").tracing_config) is None
+    with pytest.raises(ConfigError, match=r"tracing_config: .*sampling"):
+        tracing_config({"sampling_ratio": 2})

@@ -82,6 +82,10 @@ def pages_in(source: DocumentSource) -> int:
     return int(source.content) if source.content.isdigit() else 1
 
 
+SLOW_DOCUMENT = b"takes its time"
+SLOW_PLAN_S = 5.0
+
+
 @dataclass
 class FakeRenderer:
     """Pages as dark as their index says, at a fixed cost."""
@@ -95,6 +99,8 @@ class FakeRenderer:
     def plan(self, source: DocumentSource) -> DocumentPlan:
         if not source.content:
             raise EmptyDocumentError(f"document {source.name!r} is empty")
+        if source.content == SLOW_DOCUMENT:
+            time.sleep(SLOW_PLAN_S)
         pages = tuple(self._page_plan(source, index) for index in range(pages_in(source)))
         return DocumentPlan(source.digest, source.name, "text/plain", pages, 100 * len(pages))
 

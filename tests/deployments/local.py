@@ -83,6 +83,9 @@ class FakeServeSide(ServeSide):
     def replica_name(self) -> str:
         return ""
 
+    async def ask_all(self, handle: Any, method: str, stage: str, timeout_s: float) -> list[Any]:
+        return [await getattr(handle, method).remote()]
+
     def replicas(self) -> dict[str, dict[str, int]]:
         one = {"RUNNING": 1}
         return {"Gateway": one, "Decoder": one, "Encoder": one, "Renderer": {"RUNNING": 2, "STARTING": 1}}

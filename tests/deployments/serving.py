@@ -126,6 +126,13 @@ def fake_chain(folder: Path) -> serve.Application:
     return bind_chain(args, Loaders(_load_fake_renderer, _load_fake_encoder, _load_fake_decoder))
 
 
+def _load_nothing() -> Any:
+    raise AssertionError("nobody starts a replica of it")
+
+
+NO_LOADERS = Loaders(_load_nothing, _load_nothing, _load_nothing)
+
+
 def _load_fake_renderer() -> LoadedRenderer:
     fake = FakeRenderer(page_s=0.01, width_px=476, height_px=868)
     return LoadedRenderer(lambda config: fake, lambda text: TokenCount(len(text) // 4, estimated=True))

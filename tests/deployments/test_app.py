@@ -26,15 +26,20 @@ def config() -> dict[str, Any]:
     return loaded
 
 
-def options(application: serve.Application) -> dict[str, dict[str, float]]:
-    """Each deployment's share of the machine."""
-    found: dict[str, dict[str, float]] = {}
+def deployments_of(application: serve.Application) -> dict[str, serve.Deployment]:
+    """By name."""
+    found: dict[str, serve.Deployment] = {}
     todo = [application]
     while todo:
         bound = todo.pop()._bound_deployment
-        found[bound.name] = bound.ray_actor_options
+        found[bound.name] = bound
         todo += [argument for argument in bound.init_args if isinstance(argument, serve.Application)]
     return found
+
+
+def options(application: serve.Application) -> dict[str, dict[str, float]]:
+    """Each deployment's share of the machine."""
+    return {name: deployment.ray_actor_options for name, deployment in deployments_of(application).items()}
 
 
 def test_the_shipped_configuration_is_what_serve_and_the_app_take(config: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -14,12 +15,13 @@ import httpx
 import pytest
 import ray
 
+from deployments.cli_status import fetch_status
 from deployments.credits import pull_ranges
 from deployments.protocol import DocumentRef
 from glyph_core.config import CreditConfig
 from glyph_core.types import digest_of
-from tests.deployments.fakes import range_of
-from tests.deployments.serving import FAKE_ANSWER, App, wait_until
+from tests.deployments.fakes import SLOW_DOCUMENT, SLOW_PLAN_S, range_of
+from tests.deployments.serving import FAKE_ANSWER, App, ServeInstance, wait_until
 
 pytestmark = pytest.mark.serve
 
@@ -84,6 +86,36 @@ def test_a_reader_that_stops_leaves_at_most_the_credit_window_rendered(fake_app:
 
     asyncio.run(read_twenty())
     assert_rendering_has_stopped(fake_app)
+
+
+def gateway_says_left(instance: ServeInstance) -> list[dict[str, Any]]:
+    lines = instance.log_lines("fakes", "Gateway")
+    return [line for line in lines if line.get("outcome") == "left"]
+
+
+def test_leaving_in_the_middle_of_the_upload_frees_its_room(serve_instance: ServeInstance, fake_app: App) -> None:
+    num_before = len(gateway_says_left(serve_instance))
+    url = httpx.URL(f"{fake_app.url}/v1/chat/completions")
+    head = f"POST {url.path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: {MB}\r\n\r\n"
+    with socket.create_connection((url.host, url.port)) as connection:
+        connection.sendall(head.encode() + b"x" * (MB // 2))
+        wait_until(lambda: fetch_status(fake_app.url)["requests"]["open"] == 1, 20)
+    wait_until(lambda: len(gateway_says_left(serve_instance)) > num_before, FREED_S)
+    assert fetch_status(fake_app.url)["requests"]["open"] == 0
+
+
+def test_leaving_while_a_document_is_planned_frees_the_decoder(fake_app: App) -> None:
+    content = base64.b64encode(SLOW_DOCUMENT).decode()
+    body = question(1)
+    body["messages"][0]["content"][0]["file"]["file_data"] = content
+    with ThreadPoolExecutor(1) as thread:
+        asking = thread.submit(httpx.post, f"{fake_app.url}/v1/chat/completions", json=body, timeout=2.5)
+        wait_until(lambda: not fake_app.is_idle(), 2)
+        with pytest.raises(httpx.ReadTimeout):
+            asking.result()
+    left_at = time.monotonic()
+    wait_until(fake_app.is_idle, FREED_S)
+    assert time.monotonic() - left_at < SLOW_PLAN_S - 2.5
 
 
 def test_leaving_in_the_middle_of_prefill_frees_everything(fake_app: App) -> None:

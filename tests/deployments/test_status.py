@@ -10,7 +10,7 @@ from deployments.cli_status import as_text
 from deployments.entrance import Entrance, OverloadConfig
 from deployments.protocol import DecoderStats, EncoderStats, StageReport
 from deployments.recent import LastMinute
-from deployments.status import status_json
+from deployments.status import status_json, summed
 from glyph_core.engine.engine import EngineStats
 from tests.deployments.test_http_api import ANSWER
 
@@ -56,7 +56,9 @@ def picture(recent: LastMinute, engine: EngineStats, replicas: dict[str, dict[st
     entrance = Entrance(ApiKeys({}), AccessConfig(), OverloadConfig(max_open_requests=1024))
     reports = [StageReport("decoder", "NVIDIA H200", {})]
     encoder = EncoderStats(2048, 12_345, 1_000_000, 7_900_000, 12_345_678)
-    return status_json("zai-org/Glyph", None, entrance, recent, reports, replicas, DecoderStats(1024, engine), encoder)
+    return status_json(
+        "zai-org/Glyph", None, entrance, recent, reports, replicas, [(DecoderStats(1024, engine), encoder)]
+    )
 
 
 def test_eighty_columns_hold_large_numbers_too() -> None:
@@ -82,3 +84,10 @@ def test_an_idle_service_shows_no_numbers_that_it_has_not() -> None:
     assert "median" not in text
     assert "began again" not in text
     assert f"KV blocks {'░' * 24} 0 % of 400 in use, ▒ cached\n" in text
+
+
+def test_several_pairs_are_summed() -> None:
+    one = DecoderStats(3, EngineStats(2, 1, 100, 40, 30, 0))
+    other = DecoderStats(1, EngineStats(1, 0, 100, 90, 5, 2))
+    assert summed([one, other]) == DecoderStats(4, EngineStats(3, 1, 200, 130, 35, 2))
+    assert summed([one]) == one
