@@ -49,6 +49,7 @@ class LoadedDecoder:
     max_model_len: int
     report: StageReport
     num_kv_tokens: int | None = None  # that the pool holds; None: any number
+    model: str = ""  # as the configuration names it
 
 
 class Decoder:
@@ -92,7 +93,8 @@ class Decoder:
         counts = asyncio.create_task(self._count_tokens(request))
         counts.add_done_callback(_look_at)
         try:
-            events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits).events()
+            model = self._loaded.model
+            events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits, model).events()
             async with aclosing(events):
                 async for event in events:
                     yield event
@@ -200,4 +202,4 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     )
     report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
     num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
-    return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens)
+    return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens, config.model)

@@ -25,6 +25,7 @@ from deployments.placing import keep_to_share, place_model
 from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport
 from deployments.refusals import yields_refusals
 from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
+from glyph_core.errors import StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.types import Page, PageFeatures
@@ -45,6 +46,7 @@ class PageEncoder(Protocol):
 class LoadedEncoder:
     encoder: PageEncoder
     report: StageReport
+    model: str = ""  # as the configuration names it
 
 
 class _How(Enum):
@@ -75,7 +77,10 @@ class Encoder:
 
     @yields_refusals
     async def encode_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[EncodedPage, ...]]:
-        """Features of the pages in order, in messages of at most ``pages_per_message``."""
+        """Features of the pages in order, in messages of at most ``pages_per_message``. Raises StageError where
+        they are wanted for another model."""
+        if pages.model != self._loaded.model:
+            raise StageError("the service is changing its model, and this request was for the old one; ask again")
         self._num_ranges_open += 1
         logger.debug("encodes", extra={"first_page": pages.start, "pages": len(pages)})
         under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None] = asyncio.Queue()
@@ -207,4 +212,4 @@ def load_encoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     encoder = VisionEncoder(
         family_of(checkpoint), place.dtype, place.device, weights=config.weights, kernels=config.kernels
     )
-    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks))
+    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks), config.model)

@@ -54,6 +54,7 @@ class RangeRequest:
     start: int
     stop: int
     owner: str = ""  # id of the request that it is for: those of different requests take turns
+    model: str = ""  # that reads the pages; while a service changes its model, stages of both are there
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -30,7 +30,9 @@ class RequestDriver:
         loop: EngineLoop,
         encoder: DeploymentHandle,
         credit_config: CreditConfig,
+        model: str = "",
     ) -> None:
+        self._model = model
         self._request, self._inquiry = request, inquiry
         self._loop, self._encoder, self._credits = loop, encoder, credit_config
         self._num_pages_fed = 0
@@ -88,8 +90,8 @@ class RequestDriver:
             pages = next(page_ranges(prompt, missing, self._credits.pages_per_encode_call))
             asked_until = pages.first_number + pages.stop - pages.start
             numbers.extend(range(pages.first_number, asked_until))
-            document = self._request.documents[pages.document]
-            yield RangeRequest(document, self._request.render, pages.start, pages.stop, self._request.request_id)
+            document, request = self._request.documents[pages.document], self._request
+            yield RangeRequest(document, request.render, pages.start, pages.stop, request.request_id, self._model)
 
     def _take(self, sequence: RunningSequence, number: int, page: EncodedPage) -> None:
         self._inquiry.stages.render_s += page.render_s

@@ -64,11 +64,15 @@ def status_json(
 
 
 def summed(stats: Sequence[T]) -> T:
-    """Field by field."""
+    """Field by field; None, which stands for any number, stays None."""
     first: Any = stats[0]
-    sums: dict[str, Any] = {}
-    for field in fields(first):
-        values = [getattr(each, field.name) for each in stats]
-        sums[field.name] = summed(values) if is_dataclass(values[0]) else sum(values)
-    summed_up: T = replace(first, **sums)
-    return summed_up
+    sums: T = replace(
+        first, **{field.name: _sum([getattr(each, field.name) for each in stats]) for field in fields(first)}
+    )
+    return sums
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    if is_dataclass(values[0]):
+        return summed(values)
+    return None if None in values else sum(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -356,3 +357,12 @@ def dies_once(render_range):  # type: ignore[no-untyped-def]
 
 def _fields(request: ServedRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in ServedRequest.__slots__}
+
+
+def test_pages_are_never_read_by_another_model_than_the_one_that_encoded_them() -> None:
+    async def test() -> None:
+        encoder = FakeChain().encoder
+        with pytest.raises(StageError, match="changing its model"):
+            await anext(encoder.encode_range(replace(range_of(2), model="another")))
+
+    asyncio.run(test())

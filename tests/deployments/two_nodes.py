@@ -49,7 +49,9 @@ def main(checkpoint: Path, out: Path) -> None:
         app.wait_healthy()
         seen: dict[str, Any] = {"nodes": nodes_of("two"), "answers": [vars(each) for each in ask_all(app)]}
         seen["again"] = [vars(each) for each in ask_all(app)]
-        seen["pages_by_encoder"] = [stats.num_pages for stats in app.handle("Encoder").broadcast("stats").results(20)]
+        seen["pages_by_encoder"] = [
+            stats.num_pages for stats in app.handle("Encoder").broadcast("stats").results(timeout_s=20)
+        ]
         seen["status"] = httpx.get(f"{app.url}/status", timeout=30).json()
         wait_until(lambda: traces_through(spans, STAGES), 20)
         seen["traces"] = sorted(traces_through(spans, STAGES))
