@@ -34,6 +34,9 @@ class EngineConfig(Config):
     max_num_seqs: int = Field(32, ge=1, description="sequences that run at once")
     max_num_batched_tokens: int = Field(2048, ge=1, description="tokens in one step; a long prefill is cut to this")
     max_model_len: int | None = Field(None, ge=1, description="prompt + answer; None: the model's own context")
+    host_kv_gb: float = Field(
+        0.0, ge=0, description="host memory, in GiB, for KV blocks that fell out of the pool: copied back when wanted"
+    )
     prefix_cache: bool = Field(True, description="keep finished blocks for prompts that begin alike")
     attention: Literal["auto", "sdpa", "triton", "flash"] = Field(
         "auto", description="attention backend; auto: triton on CUDA where it is installed, else sdpa"

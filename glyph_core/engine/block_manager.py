@@ -2,7 +2,8 @@
 
 A block is *referenced* while some sequence has it in its block table, else *free*. A block whose contents are
 complete may be *cached* under their hash, referenced or free; a free cached block keeps its contents until it is
-evicted: blocks without contents are given away first, then cached ones, least recently freed first.
+evicted: blocks without contents are given away first, then cached ones, least recently freed first. What is evicted
+may be kept in host memory, and comes back into the block of a sequence that would have to compute it again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 from glyph_core.engine.block_hash import ROOT, block_hash
+from glyph_core.engine.host_tier import HostTier
 from glyph_core.engine.sequence import Sequence
 from glyph_core.errors import StageError
 
@@ -19,10 +21,13 @@ class BlockManager:
     """Changes ``block_table`` and ``block_hashes`` of sequences; nobody else does. What it changes in a table's midst
     it takes off ``num_mirrored_blocks``."""
 
-    def __init__(self, num_blocks: int, block_size: int, *, prefix_cache: bool = True) -> None:
+    def __init__(
+        self, num_blocks: int, block_size: int, *, prefix_cache: bool = True, host: HostTier | None = None
+    ) -> None:
         self.num_blocks = num_blocks
         self.block_size = block_size
         self.prefix_cache = prefix_cache
+        self._host = host
         self._ref_counts = [0] * num_blocks
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))  # the first is given away first
         self._block_of: dict[bytes, int] = {}  # cached contents
@@ -61,16 +66,21 @@ class BlockManager:
     def match_prefix(self, sequence: Sequence) -> int:
         """Takes cached blocks for the tokens that come next in ``sequence``; returns the number of those tokens.
 
-        Blocks that were allocated for them go back. The last token is left to compute: the next one is drawn from it.
+        Blocks that were allocated for them go back, or take what host memory has of them. The last token is left to
+        compute: the next one is drawn from it.
         """
         index, offset = divmod(sequence.num_computed_tokens, self.block_size)
         if offset or not self.prefix_cache:
             return 0
         first, table = index, sequence.block_table
         while index < (sequence.num_tokens - 1) // self.block_size:
-            block = self._block_of.get(self._hash(sequence, index))
+            content = self._hash(sequence, index)
+            block = self._block_of.get(content)
             if block is None:
-                break
+                if index == len(table) or not self._load(content, table[index]):
+                    break
+                index += 1
+                continue
             self._reference(block)
             if index < len(table):
                 self._release(table[index])
@@ -80,6 +90,16 @@ class BlockManager:
                 table.append(block)
             index += 1
         sequence.num_computed_tokens = index * self.block_size
+        return (index - first) * self.block_size
+
+    def num_restorable_tokens(self, sequence: Sequence) -> int:
+        """Of the tokens that come next in ``sequence`` and that no cached block has, those that host memory has now."""
+        first, offset = divmod(sequence.num_computed_tokens, self.block_size)
+        if self._host is None or offset or not self.prefix_cache:
+            return 0
+        index = first
+        while index < (sequence.num_tokens - 1) // self.block_size and self._hash(sequence, index) in self._host:
+            index += 1
         return (index - first) * self.block_size
 
     def next_hash(self, sequence: Sequence) -> bytes | None:
@@ -100,8 +120,7 @@ class BlockManager:
         first = start // self.block_size
         for index, content in enumerate(self.hashes(sequence, start, stop), first):
             if content not in self._block_of:
-                self._block_of[content] = sequence.block_table[index]
-                self._hash_of[sequence.block_table[index]] = content
+                self._know(sequence.block_table[index], content)
 
     def free(self, sequence: Sequence) -> None:
         """Takes every block from ``sequence``. Its last blocks are evicted before its first, which more can share."""
@@ -168,7 +187,9 @@ class BlockManager:
 
     def _give(self, sequence: Sequence) -> None:
         block, _ = self._free.popitem(last=False)
-        self._forget(block)
+        content = self._forget(block)
+        if self._host is not None:
+            self._host.displace(block, content)
         self._ref_counts[block] = 1
         sequence.block_table.append(block)
 
@@ -183,7 +204,18 @@ class BlockManager:
             if block not in self._hash_of:
                 self._free.move_to_end(block, last=False)
 
-    def _forget(self, block: int) -> None:
+    def _load(self, content: bytes, block: int) -> bool:
+        """Has ``content`` copied into ``block`` before the next step, where host memory has it."""
+        if self._host is None or not self._host.load(content, block):
+            return False
+        self._know(block, content)
+        return True
+
+    def _know(self, block: int, content: bytes) -> None:
+        self._block_of[content], self._hash_of[block] = block, content
+
+    def _forget(self, block: int) -> bytes | None:
         content = self._hash_of.pop(block, None)
         if content is not None:
             del self._block_of[content]
+        return content

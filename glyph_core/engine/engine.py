@@ -15,6 +15,7 @@ import torch
 from glyph_core.config import EngineConfig, SamplingConfig
 from glyph_core.engine.attention.choice import AttentionChoice
 from glyph_core.engine.block_manager import BlockManager
+from glyph_core.engine.host_tier import HostTier
 from glyph_core.engine.model_runner import ModelRunner
 from glyph_core.engine.replay import Replayer
 from glyph_core.engine.sampler import SampledToken, SamplerState
@@ -50,6 +51,8 @@ class EngineStats:
     num_free_blocks: int  # referenced by no sequence; their contents may still be cached
     num_cached_blocks: int  # whose contents are known, referenced or free
     num_preemptions: int  # since the engine was made
+    num_host_blocks: int = 0  # whose contents are kept in host memory
+    num_restored_blocks: int = 0  # copied back from there, since the engine was made
 
 
 class Engine:
@@ -76,7 +79,8 @@ class Engine:
         self._runner = ModelRunner(model, config, context, replayer)
         num_blocks = self._runner.num_blocks
         self.max_model_len = min(context, num_blocks * config.block_size)
-        self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache)
+        self._host = HostTier(self._runner.num_host_slots)
+        self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache, host=self._host)
         self._scheduler = Scheduler(config, self._blocks, looks_ahead=self._runner.looks_ahead)
         self._sequences: dict[str, Sequence] = {}
         self._num_added = 0
@@ -155,6 +159,8 @@ class Engine:
         """Computes what can be computed now; at most one token for each request."""
         chunks = self._scheduler.schedule()
         started_at = time.perf_counter()
+        if moves := self._host.take_moves():
+            self._runner.move(moves)
         sampled = self._runner.run(chunks) if chunks else []
         _charge_prefill(chunks, time.perf_counter() - started_at)
         return self._postprocess(chunks, sampled)
@@ -182,6 +188,8 @@ class Engine:
             num_free_blocks=self._blocks.num_free_blocks,
             num_cached_blocks=self._blocks.num_cached_blocks,
             num_preemptions=self._scheduler.num_preemptions,
+            num_host_blocks=len(self._host),
+            num_restored_blocks=self._host.num_restored,
         )
 
     def check_integrity(self) -> None:

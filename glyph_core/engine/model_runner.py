@@ -20,6 +20,7 @@ from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup, St
 from glyph_core.engine.block_tables import BlockTables
 from glyph_core.engine.decode_ahead import DecodeAhead, MakeInputs
 from glyph_core.engine.decode_runner import DecodeRunner, StepInputs
+from glyph_core.engine.host_tier import HostMemory, Moves
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.engine.replay import GraphReplayer, Replayer
 from glyph_core.engine.sampler import SampledToken, greedy, sample
@@ -47,6 +48,10 @@ class ModelRunner:
         self.attention = choose_attention(config, model.device, model.dtype)
         cache = KVCache(model, self.num_blocks, config.block_size, config.kv_dtype)
         self._backend = make_backend(self.attention, cache, model.num_heads)
+        self.num_host_slots = int(config.host_kv_gb * GIB) // KVCache.num_block_bytes(
+            model, config.block_size, config.kv_dtype
+        )
+        self._host = HostMemory(cache, self.num_host_slots)
         width = min(self.num_blocks, -(-max_model_len // config.block_size))
         self._tables = BlockTables(config.max_num_seqs, width, model.device)
         self._shares_prefix = config.shared_prefix and isinstance(self._backend, StaticAttentionBackend)
@@ -83,6 +88,10 @@ class ModelRunner:
         tokens = flight.tokens()
         self._ahead.learn(flight, tokens)
         return _in_order(chunks, places, tokens, computed)
+
+    def move(self, moves: Moves) -> None:
+        """Copies KV blocks to and from host memory, before whatever is computed next."""
+        self._host.move(moves)
 
     @property
     def looks_ahead(self) -> bool:

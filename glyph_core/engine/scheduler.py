@@ -66,6 +66,7 @@ class Scheduler:
         """Queues ``sequence`` and holds what the prefix cache has of it."""
         insort(self.waiting, sequence, key=ARRIVAL)
         self._take_cached(sequence)
+        sequence.restorable_until = sequence.num_computed_tokens + self.blocks.num_restorable_tokens(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Ends ``sequence`` and frees its blocks."""
@@ -122,6 +123,9 @@ class Scheduler:
                 continue
             if sequence.status is SequenceStatus.WAITING and (is_full or not self._admit(sequence)):
                 is_full = is_full or not self._has_room(sequence)  # nor has it for the larger ones, which come next
+                continue
+            stop = self._chunk_stop(sequence, budget - kept)  # further on where it was restored when it was admitted
+            if stop <= sequence.num_computed_tokens:
                 continue
             chunks.append(self._chunk(sequence, stop))
             budget -= chunks[-1].num_tokens
@@ -195,6 +199,8 @@ class Scheduler:
         for other in self._overtaken_by(sequence):
             other.num_overtaken_tokens += sequence.num_tokens
         self._move(sequence, SequenceStatus.RUNNING)
+        sequence.restorable_until = 0
+        self._take_cached(sequence)  # what host memory has comes into the blocks that are there for it now
         return True
 
     def _grow(self, sequence: Sequence) -> bool:

@@ -41,6 +41,7 @@ class Sequence:
     status: SequenceStatus = SequenceStatus.WAITING  # set by the scheduler
     num_computed_tokens: int = 0  # tokens whose keys and values are in the pool; set by block manager and scheduler
     num_cached_tokens: int = 0  # of these, prompt tokens that the prefix cache had; set by the scheduler
+    restorable_until: int = 0  # while it waits: host memory had the tokens before this one; set by the scheduler
     num_preemptions: int = 0  # set by the scheduler
     num_overtaken_tokens: int = 0  # of later sequences that were admitted before this one; set by the scheduler
     prefill_s: float = 0.0  # set by the engine
@@ -72,10 +73,15 @@ class Sequence:
     def num_ready_tokens(self) -> int:
         """The mark that prefill can go up to: the start of the first page whose features are missing."""
         pages = self.prompt.pages
-        for number in range(self.first_page_after(self.num_computed_tokens), len(pages)):
+        for number in range(self.first_page_after(self.num_known_tokens), len(pages)):
             if number not in self.features:
-                return pages[number].start
+                return max(pages[number].start, self.num_known_tokens)
         return self.num_tokens
+
+    @property
+    def num_known_tokens(self) -> int:
+        """Tokens that need no features: computed, or to be copied from host memory once the sequence runs."""
+        return max(self.num_computed_tokens, self.restorable_until)
 
     def first_page_after(self, index: int) -> int:
         """Number of the first page that has placeholder tokens at ``index`` or later."""
@@ -89,6 +95,6 @@ class Sequence:
             del self.features[number]
 
     def wanted_pages(self) -> tuple[int, ...]:
-        """Numbers of the pages that are neither fed nor wholly computed."""
-        first = self.first_page_after(self.num_computed_tokens)
+        """Numbers of the pages that are neither fed nor wholly known."""
+        first = self.first_page_after(self.num_known_tokens)
         return tuple(number for number in range(first, len(self._page_stops)) if number not in self.features)

@@ -10,6 +10,7 @@ import torch
 
 from glyph_core.config import SamplingConfig
 from glyph_core.engine.engine import Engine
+from glyph_core.engine.kv_cache import KVCache
 from tests.engine.conftest import EngineFactory
 from tests.engine.driving import Parts, prompt_of
 from tests.engine.fakes import FakeTextModel, page_features
@@ -89,6 +90,7 @@ def test_random_walk(seed: int, make_engine: EngineFactory) -> None:
         max_num_batched_tokens=random.randint(4, 40),
         max_num_seqs=random.randint(1, 4),
         prefix_cache=random.random() < 0.8,
+        host_kv_gb=random.choice((0, 3, 8, 30)) * KVCache.num_block_bytes(MODEL, BLOCK_SIZE) / 1024**3,
     )
     walk = Walk(engine, random)
     events = [walk.add, walk.feed_one, walk.feed_all, walk.abort, walk.step]
