@@ -14,8 +14,10 @@ from glyph_core.config import EngineConfig, SamplingConfig
 from glyph_core.engine import model_runner
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
 from glyph_core.engine.attention.sdpa import SdpaBackend
+from glyph_core.engine.decode_ahead import DecodeAhead, Flight, MakeInputs
 from glyph_core.engine.engine import Engine
 from glyph_core.engine.replay import EagerReplayer
+from glyph_core.engine.scheduler import Chunk
 from tests.engine.driving import Case, drive, prompt_of, token_ids
 from tests.engine.test_random_walk import MAX_STEPS, MODEL, NUM_EVENTS, Walk
 
@@ -63,6 +65,20 @@ class CountingReplayer(EagerReplayer):
 
 
 @pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the steps whose tokens came from the host."""
+    sizes: list[int] = []
+    launch = DecodeAhead.launch
+
+    def spy(ahead: DecodeAhead, chunks: Sequence[Chunk], make_inputs: MakeInputs) -> Flight:
+        sizes.append(len(chunks))
+        return launch(ahead, chunks, make_inputs)
+
+    monkeypatch.setattr(DecodeAhead, "launch", spy)
+    return sizes
+
+
+@pytest.fixture
 def replayer(monkeypatch: pytest.MonkeyPatch) -> CountingReplayer:
     monkeypatch.setattr(model_runner, "make_backend", lambda choice, cache, num_heads: StaticSdpa(cache))
     return CountingReplayer()
@@ -85,12 +101,13 @@ def cases_of(*nums_tokens: int, **sampling: object) -> dict[str, Case]:
     }
 
 
-def test_every_step_but_the_first_was_in_flight(replayer: CountingReplayer) -> None:
+def test_every_step_but_the_first_was_in_flight(replayer: CountingReplayer, launches: list[int]) -> None:
     engine, cases = engine_of(replayer), cases_of(12, 20, 23)
     for name, outputs in drive(engine, cases).items():
         assert token_ids(outputs) == cases[name].expected
     # The prompt gives the first token; then one launch a step, and none for a step that nobody would be left for.
     assert replayer.num_runs == 22
+    assert launches == [3]  # blocks of four tokens: room for the next one was there each time
 
 
 def test_a_sequence_that_ends_takes_nothing_from_the_others(replayer: CountingReplayer) -> None:

@@ -32,8 +32,12 @@ def test_fused_model_with_the_reference_attention(
     assert {name: token_ids(outputs[name]) for name in cases} == {name: case.expected for name, case in cases.items()}
 
 
-def test_everything_that_runs_on_a_gpu(tiny_folder: Path, tiny_case: CaseFactory) -> None:
+def test_everything_that_runs_on_a_gpu(
+    tiny_folder: Path, tiny_case: CaseFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Interpreted, and the replayed steps run plainly."""
+    monkeypatch.setattr("glyph_core.engine.attention.prefill.PREFIX_STEP", 32)
+    monkeypatch.setattr("glyph_core.engine.attention.prefill.SQUARE_STEP", 16)
     pytest.importorskip("triton", reason="the package triton is not installed")
     weights = CheckpointWeights(tiny_folder, torch.float32, CPU)
     model = FusedGlm4vTextModel(load_config(tiny_folder), weights, TritonOps())

@@ -172,7 +172,10 @@ def test_a_shared_prefix_is_read_from_one_table(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("prefill", PREFILLS)
 @pytest.mark.parametrize("lens", [[(20, 20)], [(7, 90)], [(2, 33), (1, 20), (40, 55)]], ids=str)
-def test_ways_of_prefill(prefill: str, lens: list[tuple[int, int]]) -> None:
+def test_ways_of_prefill(prefill: str, lens: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glyph_core.engine.attention.prefill.PREFIX_STEP", 16)
+    monkeypatch.setattr("glyph_core.engine.attention.prefill.SQUARE_STEP", 8)
+    monkeypatch.setattr("glyph_core.engine.attention.prefill.MIN_SPLIT_TOKENS", 0)
     assert_equals_reference(model(2, 3, 64, PREFILLS[prefill]), batch_of(lens, 16), 16, prefill)
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+import torch.nn.functional as F  # noqa: N812
 
 from glyph_core.model.varlen import varlen_function
 
-MIN_SPLIT_TOKENS = 2048
+MIN_SPLIT_TOKENS, PREFIX_STEP, SQUARE_STEP = 2048, 4096, 1024
 PrefillAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
 """(Hq, n, D), (Hk, L, D), (Hk, L, D), scale → (n, Hq, D)"""
 
@@ -28,7 +28,7 @@ def sdpa_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float
     mask = None
     if n < length:
         mask = torch.arange(length, device=q.device) <= torch.arange(length - n, length, device=q.device)[:, None]
-    attended = scaled_dot_product_attention(
+    attended = F.scaled_dot_product_attention(
         q[None], k[None], v[None], attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
     )
     return attended[0].transpose(0, 1)
@@ -47,21 +47,28 @@ def varlen_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: flo
 
 
 def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-    """The prefix without a mask, plus the chunk's own causal square. A short chunk on CUDA goes the other way: cuDNN
-    takes a tenth of a second to prepare each new pair of lengths."""
+    """The prefix without a mask, plus the chunk's own causal square.
+
+    cuDNN takes a tenth of a second to prepare for lengths that it has not seen. So there are few: the prefix is cut at
+    a multiple of PREFIX_STEP, what is left of it goes with the chunk, and that is filled up to a multiple of
+    SQUARE_STEP. A short chunk on CUDA goes the other way.
+    """
     if q.is_cuda and q.shape[1] < MIN_SPLIT_TOKENS:
         return varlen_prefill(q, k, v, scale)
     (num_heads, n, head_dim), (num_kv_heads, length, _) = q.shape, k.shape
-    group = num_heads // num_kv_heads
-    own_k, own_v = (x[:, length - n :].repeat_interleave(group, 0) for x in (k, v))  # (Hq, n, D)
-    own, own_lse = attention_with_lse(q, own_k, own_v, scale, is_causal=True)
-    if n == length:
+    prefix = (length - n) // PREFIX_STEP * PREFIX_STEP
+    before = length - n - prefix  # of the chunk, in the square with it
+    group, fill = num_heads // num_kv_heads, -(before + n) % SQUARE_STEP
+    own_k, own_v = (F.pad(x[:, prefix:], (0, 0, 0, fill)).repeat_interleave(group, 0) for x in (k, v))
+    own, own_lse = attention_with_lse(F.pad(q, (0, 0, before, fill)), own_k, own_v, scale, is_causal=True)
+    own, own_lse = own[:, before : before + n], own_lse[:, before : before + n]
+    if not prefix:
         return own.transpose(0, 1)
-    folded = q.reshape(num_kv_heads, group * n, head_dim)
-    prefix, prefix_lse = attention_with_lse(folded, k[:, : length - n], v[:, : length - n], scale, is_causal=False)
-    prefix, prefix_lse = prefix.reshape(num_heads, n, head_dim), prefix_lse.reshape(num_heads, n)
-    share = torch.sigmoid(prefix_lse - own_lse)[..., None]  # of the prefix: e^a / (e^a + e^b)
-    return torch.lerp(own.float(), prefix.float(), share).to(q.dtype).transpose(0, 1)
+    folded = F.pad(q, (0, 0, 0, -n % SQUARE_STEP)).reshape(num_kv_heads, -1, head_dim)  # G times as many tokens
+    far, far_lse = attention_with_lse(folded, k[:, :prefix], v[:, :prefix], scale, is_causal=False)
+    far, far_lse = far.reshape(num_heads, -1, head_dim)[:, :n], far_lse.reshape(num_heads, -1)[:, :n]
+    share = torch.sigmoid(far_lse - own_lse)[..., None]  # of the prefix: e^a / (e^a + e^b)
+    return torch.lerp(own.float(), far.float(), share).to(q.dtype).transpose(0, 1)
 
 
 def attention_with_lse(
