@@ -139,7 +139,7 @@ def _weights_report(plan: BenchPlan, config: Json, weights: str, limits: Json, s
         report["shared_prefix"].append(_attempt(_shared, plan, model, num, context))
     report["prefill"] = []
     for num_tokens in plan.prefill:
-        for way in ("varlen", "split") if plan.device.type == "cuda" else ("sdpa",):
+        for way in ("auto", "varlen") if plan.device.type == "cuda" and num_tokens < 50_000 else ("auto",):
             show(f"{weights}: prefill of {num_tokens}, {way}")
             measured = _attempt(_prefill, plan, model, shape, limits, num_tokens, way)
             report["prefill"].append({"num_tokens": num_tokens, "way": way, **measured})

@@ -35,10 +35,10 @@ class Linear(Protocol):
 class DenseLinear:
     weight: torch.Tensor  # (N, K)
     bias: torch.Tensor | None = None  # (N,)
-    ops: LayerOps | None = None  # whose product of one row is faster than the library's
+    ops: LayerOps | None = None  # whose products of few rows are faster than the library's
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[0] == 1 and self.ops is not None and self.ops.max_few_rows:
+        if self.ops is not None and x.shape[0] <= self.ops.max_few_rows:
             return self.ops.few_rows(x, self.weight, None, self.bias)
         return F.linear(x, self.weight, self.bias)
 

@@ -25,7 +25,7 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
     """Each kernel, the types of its pointers that are not ``*bf16``, its compile-time arguments and options."""
     group = HEADS // KV_HEADS
     tables = dict.fromkeys(("tasks_ptr", "members_ptr", "rows_ptr", "part_starts_ptr", "tables_ptr"), "*i32")
-    partial = {"parts_ptr": "*fp32", "lse_ptr": "*fp32"}
+    partial = {"lse_ptr": "*fp32"}
     heads = {"NUM_KV_HEADS": KV_HEADS, "HEAD_DIM": HEAD_DIM}
     found: dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]] = {
         "write": (paged.write_kernel, {"slots_ptr": "*i64"}, {**heads, "WIDTH": 256}, {"num_warps": 1}),
@@ -98,13 +98,20 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
                 shape | {"TILE": paged.tile_of(rows, HEAD_DIM)},
                 options,
             )
+    found["sum"] = (
+        products.sum_kernel,
+        {"parts_ptr": "*fp32"},
+        {"N": HIDDEN, "HAS_BIAS": True, "SPLITS": products.SPLITS, "WIDTH": 1024},
+        {"num_warps": 4},
+    )
     for weight in ("bf16", "fp8e4nv"):
         product = {"N": HIDDEN, "K": INTERMEDIATE, "HAS_SCALE": weight != "bf16", "HAS_BIAS": False}
         types = {"weight_ptr": f"*{weight}", "scale_ptr": "*fp32"}
+        is_fp8, rows = weight != "bf16", products.MAX_FEW_ROWS
         found[f"few_rows {weight}"] = (
             products.few_rows_kernel,
             types,
-            product | {"ROWS": products.MAX_FEW_ROWS, "TILE_N": 32, "TILE_K": 256},
+            product | {"IN_HALF": is_fp8, "SPLITS": products.SPLITS, "ROWS": rows, "TILE_N": 64, "TILE_K": 128},
             {"num_warps": 4, "num_stages": 4},
         )
         found[f"one_row {weight}"] = (

@@ -84,7 +84,9 @@ def test_silu(size: int) -> None:
     torch.testing.assert_close(TritonOps().silu_mul(x), TorchOps().silu_mul(x), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("num_rows", "n", "k"), [(1, 40, 64), (7, 33, 300), (16, 64, 1100)])
+@pytest.mark.parametrize(
+    ("num_rows", "n", "k"), [(1, 40, 64), (1, 33, 5000), (7, 33, 300), (16, 64, 1100), (32, 9000, 70)]
+)
 @pytest.mark.parametrize("has_bias", [False, True])
 def test_products_of_few_rows(num_rows: int, n: int, k: int, has_bias: bool) -> None:
     x, weight = draw(num_rows, k), draw(n, k, seed=1)

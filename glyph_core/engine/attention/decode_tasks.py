@@ -64,7 +64,7 @@ class DecodeTasks:
         self._device = torch.zeros_like(self._hosts[0], device=cache.device)
         own, shared, self._members, self._part_starts, self._rows = torch.split(self._device, lengths)
         self._own, self._shared = own.view(-1, paged.TASK_FIELDS), shared.view(-1, paged.TASK_FIELDS)
-        self._parts = torch.empty(sizes.num_parts, num_heads, cache.head_dim, device=cache.device)
+        self._parts = torch.empty(sizes.num_parts, num_heads, cache.head_dim, dtype=cache.dtype, device=cache.device)
         self._lse = torch.empty(sizes.num_parts, num_heads, device=cache.device)
 
     def load(self, plan: DecodePlan, rows: Sequence[int]) -> None:

@@ -4,7 +4,8 @@ Decoding reads every key and value once for one query a sequence, so what counts
 context and the queries that attend to it: one sequence's, or those of all sequences that share that range, which is
 then read once for all of them (FlashDecoding's split keys, and cascade attention for the shared part). Every query
 head of a key/value head is a row of the same tile, so that they share each load too. Each task writes, for each of
-its queries, an attended *part* and the log-sum-exp of its scores; a second kernel merges a query's parts by them.
+its queries, an attended *part* and the log-sum-exp of its scores, to the base 2; a second kernel merges a query's parts
+by them.
 
 Nothing here asks for more than 99 KB of shared memory a program (sm_89), nor for anything but plain Triton.
 
@@ -89,6 +90,29 @@ def rotate_write_kernel(
 
 
 @triton.jit
+def _keys_and_values(
+    k_cache_ptr, v_cache_ptr, table_ptr, first, stop, kv_head,
+    NUM_KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr,
+    IS_WHOLE: tl.constexpr,
+):  # fmt: skip
+    """Those at ``first`` … ``first + TILE - 1``, 0 from ``stop`` on: twice (TILE, D)."""
+    place, column = first + tl.arange(0, TILE), tl.arange(0, HEAD_DIM)
+    if IS_WHOLE:
+        block = tl.load(table_ptr + place // BLOCK_SIZE).to(tl.int64)
+        at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * NUM_KV_HEADS + kv_head) * HEAD_DIM
+        return tl.load(k_cache_ptr + at[:, None] + column[None, :]), tl.load(
+            v_cache_ptr + at[:, None] + column[None, :]
+        )
+    exists = place < stop
+    block = tl.load(table_ptr + place // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
+    at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * NUM_KV_HEADS + kv_head) * HEAD_DIM
+    return (
+        tl.load(k_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0),
+        tl.load(v_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0),
+    )
+
+
+@triton.jit
 def attend_kernel(
     q_ptr, k_cache_ptr, v_cache_ptr, parts_ptr, lse_ptr,
     tasks_ptr, members_ptr, rows_ptr, part_starts_ptr, tables_ptr,
@@ -101,7 +125,7 @@ def attend_kernel(
     start, stop = tl.load(task_ptr + 1), tl.load(task_ptr + 2)
     if start < stop:
         table_ptr = tables_ptr + tl.load(task_ptr).to(tl.int64) * stride_table
-        row, column, offset = tl.arange(0, ROWS), tl.arange(0, HEAD_DIM), tl.arange(0, TILE)
+        row, column = tl.arange(0, ROWS), tl.arange(0, HEAD_DIM)
         is_query = row < tl.load(task_ptr + 4) * GROUP
         member = tl.load(members_ptr + tl.load(task_ptr + 3) + row // GROUP, mask=is_query, other=0)
         token = tl.load(rows_ptr + member, mask=is_query, other=0)
@@ -113,23 +137,36 @@ def attend_kernel(
         highest = tl.full([ROWS], NOTHING, tl.float32)
         total = tl.zeros([ROWS], tl.float32)
         attended = tl.zeros([ROWS, HEAD_DIM], tl.float32)
-        for first in range(start, stop, TILE):
-            place = first + offset
-            exists = place < stop
-            block = tl.load(table_ptr + place // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
-            at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * NUM_KV_HEADS + kv_head) * HEAD_DIM
-            k = tl.load(k_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0).to(q.dtype)
-            scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
-            scores = tl.where(exists[None, :], scores, NOTHING)
+        # Powers of two, and the scale within the exponent: one multiplication and addition a score.
+        scale *= 1.4426950408889634
+        whole = start + (stop - start) // TILE * TILE
+        for first in range(start, whole, TILE):
+            k, v = _keys_and_values(
+                k_cache_ptr, v_cache_ptr, table_ptr, first, stop, kv_head,
+                NUM_KV_HEADS, HEAD_DIM, BLOCK_SIZE, TILE, IS_WHOLE=True,
+            )  # fmt: skip
+            scores = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision="ieee")
+            higher = tl.maximum(highest, tl.max(scores, 1) * scale)
+            weights, shrink = tl.exp2(scores * scale - higher[:, None]), tl.exp2(highest - higher)
+            attended = tl.dot(weights.to(q.dtype), v.to(q.dtype), attended * shrink[:, None], input_precision="ieee")
+            total = total * shrink + tl.sum(weights, 1)
+            highest = higher
+        if whole < stop:
+            k, v = _keys_and_values(
+                k_cache_ptr, v_cache_ptr, table_ptr, whole, stop, kv_head,
+                NUM_KV_HEADS, HEAD_DIM, BLOCK_SIZE, TILE, IS_WHOLE=False,
+            )  # fmt: skip
+            scores = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision="ieee") * scale
+            scores = tl.where((whole + tl.arange(0, TILE) < stop)[None, :], scores, NOTHING)
             higher = tl.maximum(highest, tl.max(scores, 1))
-            weights, shrink = tl.exp(scores - higher[:, None]), tl.exp(highest - higher)
-            v = tl.load(v_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0).to(q.dtype)
-            attended = attended * shrink[:, None] + tl.dot(weights.to(q.dtype), v, input_precision="ieee")
+            weights, shrink = tl.exp2(scores - higher[:, None]), tl.exp2(highest - higher)
+            attended = tl.dot(weights.to(q.dtype), v.to(q.dtype), attended * shrink[:, None], input_precision="ieee")
             total = total * shrink + tl.sum(weights, 1)
             highest = higher
         to = part.to(tl.int64) * (NUM_KV_HEADS * GROUP) + head
-        tl.store(parts_ptr + to[:, None] * HEAD_DIM + column[None, :], attended / total[:, None], is_query[:, None])
-        tl.store(lse_ptr + to, highest + tl.log(total), mask=is_query)
+        attended = (attended / total[:, None]).to(parts_ptr.dtype.element_ty)
+        tl.store(parts_ptr + to[:, None] * HEAD_DIM + column[None, :], attended, is_query[:, None])
+        tl.store(lse_ptr + to, highest + tl.log2(total), mask=is_query)
     else:
         begin(CHAINED)  # or a kernel of nothing but padding would end before those that it follows
 
@@ -153,8 +190,8 @@ def merge_kernel(
         lse = tl.load(lse_ptr + at, mask=exists, other=NOTHING)
         parts = tl.load(parts_ptr + at[:, None] * HEAD_DIM + column[None, :], mask=exists[:, None], other=0.0)
         higher = tl.maximum(highest, tl.max(lse, 0))
-        weights, shrink = tl.where(exists, tl.exp(lse - higher), 0.0), tl.exp(highest - higher)
-        merged = merged * shrink + tl.sum(weights[:, None] * parts, 0)
+        weights, shrink = tl.where(exists, tl.exp2(lse - higher), 0.0), tl.exp2(highest - higher)
+        merged = merged * shrink + tl.sum(weights[:, None] * parts.to(tl.float32), 0)
         total = total * shrink + tl.sum(weights, 0)
         highest = higher
     to = (tl.load(rows_ptr + query).to(tl.int64) * NUM_HEADS + head) * HEAD_DIM + column
@@ -211,8 +248,8 @@ def attend(
     members: torch.Tensor,  # int32: for each task a run of queries
     rows: torch.Tensor,  # (Q,) int32: the token of each query
     part_starts: torch.Tensor,  # (Q + 1,) int32: the parts of each query
-    parts: torch.Tensor,  # (P, Hq, D) float32, written
-    lse: torch.Tensor,  # (P, Hq) float32, written
+    parts: torch.Tensor,  # (P, Hq, D) of q's dtype, written
+    lse: torch.Tensor,  # (P, Hq) float32, to the base 2, written
     scale: float,
     num_members: int,  # the most that one of these tasks has
 ) -> None:
