@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, invalid_request
 from glyph_core.answering.request import check_messages
+from glyph_core.answering.task_templates import TaskTemplate, template_called
 from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
 from glyph_core.model.token_counter import TokenCount
@@ -46,6 +47,7 @@ class Admission:
     render: RenderConfig  # where a request says nothing
     max_model_len: int
     count_tokens: Callable[[str], TokenCount]
+    templates: Mapping[str, TaskTemplate] = field(default_factory=dict)
 
     def admit(self, request: ChatRequest, read_file: Callable[[str], DocumentSource]) -> Conversation:
         """``read_file`` finds an uploaded file by its id; raises NotFoundError where it does not."""
@@ -56,9 +58,17 @@ class Admission:
             reading.turn(message, index, is_last=index == len(request.messages) - 1)
             for index, message in enumerate(request.messages)
         )
+        if request.glyph.template is not None:
+            messages = self._as_task(messages, template_called(request.glyph.template, self.templates))
         check_messages(messages, len(reading.documents))
         evidence = EvidenceConfig(citations=request.glyph.citations, grounding=request.glyph.grounding)
         return Conversation(messages, tuple(reading.documents), sampling, render, evidence)
+
+    def _as_task(self, messages: tuple[Message, ...], template: TaskTemplate) -> tuple[Message, ...]:
+        """The conversation with its last text in the template's place for it."""
+        num_documents = sum(len(message.documents) for message in messages)
+        last = replace(messages[-1], text=template.fill(messages[-1].text, num_documents))
+        return (*messages[:-1], last)
 
     def is_long(self, text: str) -> bool:
         """Whether ``text`` is to be rendered. Of a very long one the beginning tells."""

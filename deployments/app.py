@@ -105,7 +105,11 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
         renderers, encoder, loaders.decoder, credits, args.limits, args.overload.max_kv_pools
     )
     config = PipelineConfig(
-        model=_model_config(args, args.gateway), render=args.render, engine=args.engine, limits=args.limits
+        model=_model_config(args, args.gateway),
+        render=args.render,
+        engine=args.engine,
+        limits=args.limits,
+        templates=_absolute_file(args.templates),
     )
     access = args.access.model_copy(update={"keys_file": _absolute_file(args.access.keys_file)})
     gateway = _deployment(serve.ingress()(Gateway), args.gateway, args, open_requests)

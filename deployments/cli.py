@@ -16,7 +16,7 @@ import typer
 from deployments.cli_bench import bench
 from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_text, print_warnings
 from deployments.cli_model import model as model_commands
-from glyph_core.config import PRESETS, SamplingConfig
+from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
 
 app = typer.Typer(
     name="glyph",
@@ -103,14 +103,17 @@ def render(
             print_lines(report.as_lines())
 
 
-def _not_a_file(context: typer.Context, question: str) -> str:
+def _checked_question(files: list[Path], question: str, template: str | None) -> tuple[list[Path], str]:
+    """The documents and what is asked about them; a template needs no question, so that a file may come last."""
     is_file = os.path.isfile(question)  # Path.is_file raises where a question is too long for a name
-    if not context.params["files"]:
+    if template is not None and is_file:
+        return [*files, Path(question)], ""
+    if not files:
         missing = f"the question about {question}" if is_file else "the document to ask about"
         raise typer.BadParameter(f'{missing} is missing: glyph ask FILE… "QUESTION"')
     if is_file:
         raise typer.BadParameter(f"{question} is a file; the question comes last, in quotes")
-    return question
+    return files, question
 
 
 @app.command()
@@ -118,7 +121,7 @@ def ask(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS, default_factory=list, show_default=False)
     ],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out", callback=_not_a_file)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out; none with --template")],
     url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
     model: Annotated[
         str | None, typer.Option(help=f"{MODEL_HELP}; with --url, the model to ask  [default: glyph-mini]")
@@ -129,14 +132,28 @@ def ask(
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 takes the likeliest token each time")] = 0.0,
     top_p: Annotated[float, typer.Option(max=1)] = 1.0,
     seed: Annotated[int | None, typer.Option(help="the same seed draws the same answer")] = None,
+    template: Annotated[str | None, typer.Option(help="a task: contract-summary, risk-list, compare, …")] = None,
+    schema: Annotated[Path | None, typer.Option(help="a JSON schema that the answer is held to")] = None,
+    citations: Annotated[bool, typer.Option(help="name the passages that the answer rests on")] = True,
+    grounding: Annotated[
+        Literal["off", "flag", "repair"], typer.Option(help="values of the answer that the text does not hold")
+    ] = "repair",
     json: Json = False,
 ) -> None:
     """Ask a question about documents, in this process or at an endpoint."""
+    files, question = _checked_question(files, question, template)
     with errors_reported(as_json=json):
-        from deployments.cli_ask import Question, ask_endpoint, ask_in_process, read_sources, show
+        from deployments.cli_ask import Question, ask_endpoint, ask_in_process, read_schema, read_sources, show
 
-        sampling = SamplingConfig(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
-        asked = Question(read_sources(files), question, system, sampling, preset)
+        sampling = SamplingConfig(
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            json_schema=read_schema(schema) if schema else None,
+        )
+        evidence = EvidenceConfig(citations=citations, grounding=grounding)
+        asked = Question(read_sources(files), question, system, sampling, preset, evidence, template)
         show(ask_endpoint(asked, url, model) if url else ask_in_process(asked, model or "glyph-mini"), as_json=json)
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
+from deployments.cli_evidence import print_evidence
 from deployments.client import endpoint_client, error_of, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
-from glyph_core.config import PRESETS, SamplingConfig
+from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
 from glyph_core.documents.source import read_source
-from glyph_core.errors import StageError
+from glyph_core.errors import InvalidRequestError, StageError
 from glyph_core.types import Answer, DocumentSource, Progress, TextDelta
 
 
@@ -27,6 +29,8 @@ class Question:
     system: str | None
     sampling: SamplingConfig
     preset: str | None  # None: what the model was made for
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,19 @@ def read_sources(files: Sequence[Path]) -> tuple[DocumentSource, ...]:
     return tuple(read_source(path) for path in files)
 
 
+def read_schema(file: Path) -> str:
+    """Raises InvalidRequestError for a file that holds no JSON schema that an answer can keep to."""
+    from glyph_core.answering.structure import schema_text
+
+    try:
+        return schema_text(json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"{file} holds no JSON schema: {error}", param="schema") from error
+
+
 def show(events: Iterable[AskEvent], *, as_json: bool) -> None:
-    """Shows the answer as it comes, on stdout, or only the whole result as JSON; everything else on stderr."""
+    """Shows the answer on stdout, a terminal's as it comes, or only the whole result as JSON; everything else on
+    stderr."""
     shown = ""
     with ProgressBars() as bars:
         for event in events:
@@ -71,7 +86,7 @@ def show(events: Iterable[AskEvent], *, as_json: bool) -> None:
                 case Progress():
                     bars.update("pages rendered", event.num_pages_rendered, event.num_pages)
                     bars.update("pages encoded", event.num_pages_encoded, event.num_pages)
-                case TextDelta(text, is_reasoning=False) if not as_json:
+                case TextDelta(text, is_reasoning=False) if not as_json and sys.stdout.isatty():
                     bars.stop()
                     print_text(text)
                     shown += text
@@ -84,7 +99,10 @@ def _show_result(result: AskResult, shown: str, *, as_json: bool) -> None:
     if as_json:
         print_json(result.as_json())
     else:
-        print_text(result.answer.removeprefix(shown) + "\n")  # read in several windows, it comes whole
+        written = result.glyph.get("written", result.answer) if shown else result.answer
+        print_text(written.removeprefix(shown) + "\n")  # read in several windows, it comes whole
+        print_notes({"answer": result.answer} if shown and written != result.answer else {})
+        print_evidence(result.glyph)
         print_notes(result.as_lines())
     print_warnings(result.glyph["warnings"])
 
@@ -92,15 +110,20 @@ def _show_result(result: AskResult, shown: str, *, as_json: bool) -> None:
 def ask_in_process(question: Question, model: str) -> Iterator[AskEvent]:
     """Raises ModelError, and an InvalidInputError for what cannot be read or asked."""
     from glyph_core.answering.request import AnswerRequest
+    from glyph_core.answering.task_templates import load_templates, template_called
     from glyph_core.pipeline import Pipeline
 
     pipeline = Pipeline.from_pretrained(model)
+    text = question.text
+    if question.template is not None:
+        text = template_called(question.template, load_templates()).fill(text, len(question.documents))
     request = AnswerRequest.about(
         question.documents,
-        question.text,
+        text,
         system=question.system,
         sampling=question.sampling,
         render=PRESETS[question.preset] if question.preset else None,
+        evidence=question.evidence,
     )
     for event in pipeline.stream(request):
         yield _result(event, pipeline.reader.checkpoint.name) if isinstance(event, Answer) else event
@@ -135,7 +158,7 @@ def request_json(question: Question, model: str) -> Json:
         for source in question.documents
     ]
     system = [{"role": "system", "content": question.system}] if question.system else []
-    sampling = question.sampling.model_dump(exclude_defaults=True, exclude={"ignore_eos"})
+    sampling = question.sampling.model_dump(exclude_defaults=True, exclude={"ignore_eos", "json_schema"})
     return {
         "model": model,
         "messages": [*system, {"role": "user", "content": [*files, {"type": "text", "text": question.text}]}],
@@ -143,8 +166,22 @@ def request_json(question: Question, model: str) -> Json:
         "stream_options": {"include_usage": True},
         "max_tokens": question.sampling.max_tokens,
         **sampling,
-        "glyph": {"progress": True} | ({"preset": question.preset} if question.preset else {}),
+        **_response_format(question.sampling.json_schema),
+        "glyph": _options(question),
     }
+
+
+def _response_format(schema: str | None) -> Json:
+    if schema is None:
+        return {}
+    form = {"name": "answer", "schema": json.loads(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _options(question: Question) -> Json:
+    named = {"preset": question.preset, "template": question.template}
+    evidence = question.evidence.model_dump(exclude_defaults=True)
+    return {"progress": True, **evidence, **{name: value for name, value in named.items() if value}}
 
 
 def _served_model(client: httpx.Client) -> str:
@@ -169,7 +206,8 @@ def _events(lines: Iterator[str]) -> Iterator[AskEvent]:
             yield event
     if missing := {"finish_reason", "model", "usage", "glyph"} - told.keys():
         raise StageError(f"the endpoint broke off: its stream ended without {', '.join(sorted(missing))}")
-    yield AskResult(answer="".join(texts[False]), reasoning="".join(texts[True]), **told)
+    answer = told["glyph"].get("text", "".join(texts[False]))  # where a value was repaired it comes whole, at the end
+    yield AskResult(answer=answer, reasoning="".join(texts[True]), **told)
 
 
 def _events_of(chunk: Json, told: dict[str, Any]) -> Iterator[Progress | TextDelta]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import ray
 from fastapi import FastAPI
@@ -35,6 +36,7 @@ from deployments.serve_side import ServeSide
 from deployments.status import status_json
 from deployments.vector_stores.library import Library
 from glyph_core.answering.request import AnswerRequest, new_request_id
+from glyph_core.answering.task_templates import load_templates
 from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
     DocumentTooLargeError,
@@ -97,11 +99,13 @@ class Gateway:
         self.files = FileStore(store)
         self.previews = Previews(self.files, renderer, self._put_document, render)
         self.library = Library(self.files, renderer, self._put_document, render)
+        self.templates = load_templates(Path(config.templates) if config.templates else None)
         self._admission = Admission(
             config.limits,
             render,
             self.max_model_len,
             TokenCounter.from_checkpoint(checkpoint.path).count,
+            self.templates,
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # Serve calls it in the replica

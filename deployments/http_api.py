@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
 from deployments.files.routes import files_router
-from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json
+from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json, template_json
 from deployments.vector_stores.routes import vector_stores_router
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
@@ -67,6 +67,10 @@ def build_api(gateway: Gateway) -> FastAPI:
     async def model(name: str) -> Json:
         gateway.check_model(name)
         return model_json(gateway.model, gateway.created, gateway.max_model_len)
+
+    @api.get("/v1/templates")
+    async def templates() -> Json:
+        return {"object": "list", "data": [template_json(template) for template in gateway.templates.values()]}
 
     @api.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from deployments.protocol import StageReport
 from deployments.same_gpu import placement_warnings
+from glyph_core.answering.task_templates import TaskTemplate
 from glyph_core.errors import GlyphError, NotReadyError
 from glyph_core.types import Answer, Citation, Grounding, Progress, TextDelta, Timings, Usage
 
@@ -125,6 +126,10 @@ def model_json(name: str, created: int, max_model_len: int) -> Json:
         "owned_by": "glyph-serve",
         "max_model_len": max_model_len,
     }
+
+
+def template_json(template: TaskTemplate) -> Json:
+    return {"id": template.name, "object": "template", **template.model_dump(exclude={"name"})}
 
 
 def health_json(model: str, reports: Sequence[StageReport], error: NotReadyError | None) -> Json:

@@ -135,6 +135,7 @@ class GlyphOptions(Wire):
     preset: str | None = Field(None, description="a render preset; None: the service's")
     render: dict[str, Any] = Field(default_factory=dict, description="fields of RenderConfig that differ from it")
     timeout_s: float | None = Field(None, gt=0, description="the request's own deadline, in seconds after its arrival")
+    template: str | None = Field(None, description="a task template; the last message's text goes into it")
     citations: bool = Field(True, description="tell the passages that the answer rests on")
     grounding: GroundingMode = Field("repair", description="of the answer's values; see config.EvidenceConfig")
     progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")

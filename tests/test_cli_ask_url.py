@@ -120,6 +120,16 @@ def test_the_served_model_is_asked_unless_another_is_named(endpoint: FakeEndpoin
     assert [request["model"] for request in endpoint.asked] == ["served-model", "another"]
 
 
+def test_what_an_answer_shall_rest_on_is_sent(endpoint: FakeEndpoint, document: Path, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object"}')
+    ask(endpoint, document, "--grounding", "flag", "--no-citations", "--template", "risk-list", "--schema", str(schema))
+    (request,) = endpoint.asked
+    assert request["glyph"] == {"progress": True, "grounding": "flag", "citations": False, "template": "risk-list"}
+    form = {"name": "answer", "schema": {"type": "object"}}
+    assert request["response_format"] == {"type": "json_schema", "json_schema": form}
+
+
 def test_sampling_and_preset_are_sent(endpoint: FakeEndpoint, document: Path) -> None:
     ask(
         endpoint, document, "--max-tokens", "7", "--temperature", "0.5", "--top-p", "0.9", "--seed", "3",

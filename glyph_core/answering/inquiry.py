@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from glyph_core.answering.assembly import AnswerAssembly, StageTimes
 from glyph_core.answering.confidence import calibrated
-from glyph_core.answering.prompts import DocumentPrompt, build_prompt
+from glyph_core.answering.prompts import DocumentPrompt, build_prompt, page_label
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.scope import scope_of
 from glyph_core.answering.windows import Selection, combine, split_into_windows
@@ -185,10 +185,13 @@ class Inquiry:
         self._num_bare_tokens = len(self._prompt([()] * len(self.plans)).prompt.token_ids)
         self._reserve = min(self._sampling.max_tokens, ANSWER_RESERVE_TOKENS)
         num_taken = len(self._whole.prompt.token_ids) - self._num_bare_tokens
-        num_marks = (num_taken - self._whole.prompt.num_visual_tokens) // max(1, self.num_pages)  # its begin and end
+        labels = [self._num_label_tokens(document, plan) for document, plan in enumerate(self.plans)]
+        num_others = num_taken - self._whole.prompt.num_visual_tokens - sum(map(sum, labels))
+        num_marks = -(-num_others // max(1, self.num_pages))  # a page's begin and end
         self._num_page_tokens: list[list[int]] = [[] for _ in self.plans]
         for document, placement in zip(self._whole.document_of_page, self._whole.prompt.pages, strict=True):
-            num_tokens = placement.num_tokens + num_marks
+            num_label_tokens = labels[document][len(self._num_page_tokens[document])]
+            num_tokens = placement.num_tokens + num_marks + num_label_tokens
             if self._num_bare_tokens + num_tokens >= max_model_len:
                 raise ContextLengthError(
                     f"page {placement.page.page_index + 1} of document {self.plans[document].name!r} takes "
@@ -199,6 +202,11 @@ class Inquiry:
             self._num_page_tokens[document].append(num_tokens)
         max_page_tokens = max_model_len - self._reserve - self._num_bare_tokens
         return split_into_windows(self._num_page_tokens, max_page_tokens, self._reader.window_pages)
+
+    def _num_label_tokens(self, document: int, plan: DocumentPlan) -> list[int]:
+        """Of each page of a document."""
+        labels = [page_label(self.plans, self._reader, document, page) for page in range(plan.num_pages)]
+        return [len(self._reader.tokenizer.encode(label)) if label else 0 for label in labels]
 
     def _prompt(self, selection: Selection | None = None) -> DocumentPrompt:
         return build_prompt(self._messages, self.plans, self._reader, selection)

@@ -15,6 +15,8 @@ from glyph_core.answering.windows import Selection
 from glyph_core.model.family import place_pages
 from glyph_core.types import DocumentPlan, Message, Prompt
 
+MAX_NAME_CHARS = 80  # of a document's name in a label
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentPrompt:
@@ -50,11 +52,24 @@ def build_prompt(
 ) -> DocumentPrompt:
     """The prompt for ``messages``, showing the selected pages of their documents (all, unless told)."""
     selected = all_pages(plans) if selection is None else selection
-    turns = [_turn(message, sum(len(selected[d]) for d in message.documents)) for message in messages]
-    order = [d for message in messages for d in message.documents for _ in selected[d]]
-    pages = [plans[d].pages[p] for message in messages for d in message.documents for p in selected[d]]
+    shown = [[(d, p) for d in message.documents for p in selected[d]] for message in messages]
+    turns = [
+        _turn(message, [page_label(plans, reader, d, p) for d, p in pages])
+        for message, pages in zip(messages, shown, strict=True)
+    ]
+    order = [d for pages in shown for d, _ in pages]
     token_ids = reader.tokenizer.encode_chat(turns)
-    return DocumentPrompt(place_pages(reader.family, token_ids, pages), tuple(order))
+    placed = place_pages(reader.family, token_ids, [plans[d].pages[p] for pages in shown for d, p in pages])
+    return DocumentPrompt(placed, tuple(order))
+
+
+def page_label(plans: Sequence[DocumentPlan], reader: Reader, document: int, page: int) -> str:
+    """What stands before a page, so that the model can tell the documents apart; nothing where there is one document
+    only, or where the checkpoint does not declare that it was trained with labels."""
+    if len(plans) < 2 or not reader.checkpoint.page_labels:
+        return ""
+    name = " ".join(plans[document].name.split())[:MAX_NAME_CHARS]
+    return f"{name}, page {plans[document].pages[page].page_index + 1}:"
 
 
 def page_ranges(document_prompt: DocumentPrompt, wanted: Sequence[int], max_pages: int) -> Iterator[PageRange]:
@@ -78,9 +93,13 @@ def page_ranges(document_prompt: DocumentPrompt, wanted: Sequence[int], max_page
         yield current
 
 
-def _turn(message: Message, num_pages: int) -> dict[str, Any]:
-    """A turn as chat templates take it. A turn without pages is a plain string: some templates want that."""
-    if not num_pages:
+def _turn(message: Message, labels: Sequence[str]) -> dict[str, Any]:
+    """A turn with a page for each of ``labels``, which may be empty, as chat templates take it. A turn without pages is
+    a plain string: some templates want that."""
+    if not labels:
         return {"role": message.role, "content": message.text}
-    pages = [{"type": "image"}] * num_pages
-    return {"role": message.role, "content": [*pages, {"type": "text", "text": message.text}]}
+    parts: list[dict[str, str]] = []
+    for label in labels:
+        parts += [{"type": "text", "text": label}] if label else []
+        parts.append({"type": "image"})
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}

@@ -44,3 +44,4 @@ class PipelineConfig(Config):
         0.25, ge=0, description="features of the pages seen last, kept in the encoder's host memory; 0 keeps none"
     )
     limits: LimitConfig = LimitConfig()
+    templates: str | None = Field(None, description="a folder of task templates beside those that are shipped")
