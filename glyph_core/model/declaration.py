@@ -69,7 +69,8 @@ class GlyphConfig(Config):
     render_preset: str = Field(DEFAULT_PRESET, description="what its pages were rendered with in training")
     window_pages: int | None = Field(None, ge=1, description="pages that it reads well at once")
     page_labels: bool = Field(
-        False, description="each page of several documents stands behind its document's name and its number; wants a chat "
+        False,
+        description="each page of several documents stands behind its document's name and its number; wants a chat "
         "template that leaves a turn's parts in their order",
     )
     absent_answer: str | None = Field(None, description="what it answers where the pages don't tell")
