@@ -21,7 +21,7 @@ from glyph_core.answering.task_templates import TaskTemplate, template_called
 from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import DocumentSource, Message
+from glyph_core.types import DocumentSource, Message, PageChoice
 
 DATA_URL = re.compile(r"data:(?P<media_type>[^,;]*)(?P<parameters>(?:;[^,;]*)*),")
 
@@ -37,6 +37,7 @@ class Conversation:
     sampling: SamplingConfig
     render: RenderConfig
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    pages: PageChoice = ()
 
 
 @dataclass(frozen=True, slots=True)

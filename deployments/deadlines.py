@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from glyph_core.errors import RequestTimeoutError
+from glyph_core.errors import InvalidRequestError, RequestTimeoutError
 
 T = TypeVar("T")
 
@@ -41,3 +41,13 @@ class Deadline:
                 except StopAsyncIteration:
                     return
                 yield event
+
+
+def check_timeout(asked_s: float | None, longest_s: float) -> None:
+    """Raises InvalidRequestError where a request asks for more time than the service gives."""
+    if asked_s is not None and asked_s > longest_s:
+        raise InvalidRequestError(
+            f"glyph.timeout_s={asked_s:g} is more than this service gives a request, {longest_s:g} s; ask for less, or "
+            "leave it out",
+            param="glyph.timeout_s",
+        )

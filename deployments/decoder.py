@@ -30,6 +30,7 @@ from deployments.serve_side import near
 from deployments.waiting_room import Place, WaitingRoom
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.reader import Reader
+from glyph_core.answering.request import plans_shown
 from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
 from glyph_core.engine.engine import Engine
 from glyph_core.errors import GlyphError
@@ -134,6 +135,7 @@ class Decoder:
         plans = await call_each(
             [partial(self._plan, document, request) for document in request.documents], max_calls=PLANS_AT_ONCE
         )
+        plans = plans_shown(plans, request.pages)
         queue_s = time.perf_counter() - started_at
         metrics.QUEUE_S.observe(queue_s)
         num_pages = sum(plan.num_pages for plan in plans)
@@ -173,13 +175,10 @@ class Decoder:
         return inquiry.with_evidence(answer, evidence, request.evidence)
 
     async def _count_tokens(self, request: ServedRequest) -> list[TokenCount]:
-        return await call_each(
-            [
-                partial(call_stage, partial(self._renderer.count_tokens.remote, document, request.render), "renderer")
-                for document in request.documents
-            ],
-            max_calls=PLANS_AT_ONCE,
-        )
+        count = self._renderer.count_tokens.remote
+        shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
+        issues = [partial(count, document, request.render, pages) for document, pages in shown]
+        return await call_each([partial(call_stage, issue, "renderer") for issue in issues], max_calls=PLANS_AT_ONCE)
 
 
 def _look_at(counts: asyncio.Task[list[TokenCount]]) -> None:

@@ -19,7 +19,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import metrics
 from deployments.access import AccessConfig, ApiKeys, check_exposure, owner_of
 from deployments.admission import Admission, Conversation
-from deployments.deadlines import Deadline
+from deployments.deadlines import Deadline, check_timeout
 from deployments.entrance import Entrance, OverloadConfig, Visit
 from deployments.faults import call_stage, receive
 from deployments.files.previews import Previews
@@ -34,13 +34,13 @@ from deployments.recent import LastMinute
 from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
+from deployments.vector_stores.file_search import FileSearch
 from deployments.vector_stores.library import Library
 from glyph_core.answering.request import AnswerRequest, new_request_id
 from glyph_core.answering.task_templates import load_templates
 from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
     DocumentTooLargeError,
-    InvalidRequestError,
     ModelNotFoundError,
     NotReadyError,
     StageError,
@@ -63,6 +63,7 @@ class RunningAnswer:
     chat: ChatRequest
     request: ServedRequest  # owns the documents in the object store
     events: AsyncGenerator[AnswerEvent]  # close it when done early: that cancels the request everywhere
+    search: FileSearch | None = None  # what it looks up in collections
 
 
 class Gateway:
@@ -88,7 +89,7 @@ class Gateway:
         self.cors_origins = access.cors_origins
         self.timeout_s = overload.timeout_s
         checkpoint = resolve_checkpoint(config.model.model)
-        self.model = checkpoint.name
+        self._checkpoint, self.model = checkpoint, checkpoint.name
         self.created = int(time.time())
         self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.limits = config.limits
@@ -147,23 +148,23 @@ class Gateway:
         owner = owner_of(visit.caller)
         chat = await asyncio.to_thread(self._understand, body)
         visit.take(await asyncio.to_thread(self._num_file_bytes, chat, owner))
-        request = await asyncio.to_thread(self._admit, chat, owner)
-        visit.answer_id, visit.is_stream = request.request_id, chat.stream
         deadline = Deadline(visit.arrived_at, chat.glyph.timeout_s or self.timeout_s)
-        return RunningAnswer(self.model, chat, request, await self._begin(request, deadline))
+        conversation, search = await asyncio.to_thread(self._admit, chat, owner)
 
-    def _check_timeout(self, asked: float | None) -> None:
-        if asked is not None and asked > self.timeout_s:
-            raise InvalidRequestError(
-                f"glyph.timeout_s={asked:g} is more than this service gives a request, {self.timeout_s:g} s; ask for "
-                "less, or leave it out",
-                param="glyph.timeout_s",
-            )
+        async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
+            request = await asyncio.to_thread(self._store, conversation)
+            if conversation.pages:  # which were found; the files that the request names are counted
+                visit.take(sum(document.num_bytes for document in request.documents))
+            return request, await self._begin(request, deadline)
+
+        request, events = await begin(conversation)
+        visit.answer_id, visit.is_stream = request.request_id, chat.stream
+        return RunningAnswer(self.model, chat, request, search.events(events, begin) if search else events, search)
 
     def _understand(self, body: bytes) -> ChatRequest:
         chat = parse_chat_request(body)
         self.check_model(chat.model)
-        self._check_timeout(chat.glyph.timeout_s)
+        check_timeout(chat.glyph.timeout_s, self.timeout_s)
         return chat
 
     def _num_file_bytes(self, chat: ChatRequest, owner: str) -> int:
@@ -178,8 +179,11 @@ class Gateway:
             )
         return num_bytes
 
-    def _admit(self, chat: ChatRequest, owner: str) -> ServedRequest:
-        return self._store(self._admission.admit(chat, lambda file_id: self.files.read(owner, file_id)))
+    def _admit(self, chat: ChatRequest, owner: str) -> tuple[Conversation, FileSearch | None]:
+        """The request, and where it searches collections, that search, whose first pages are in the request."""
+        conversation = self._admission.admit(chat, lambda file_id: self.files.read(owner, file_id))
+        search = FileSearch.of(chat, self.library, owner, conversation, self._checkpoint, self.limits)
+        return (search.begin_round() or conversation if search else conversation), search
 
     def _store(self, conversation: Conversation) -> ServedRequest:
         return ServedRequest(
@@ -189,6 +193,7 @@ class Gateway:
             conversation.sampling,
             conversation.render,
             evidence=conversation.evidence,
+            pages=conversation.pages,
             gateway=self._replica_name,
         )
 

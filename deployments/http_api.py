@@ -105,7 +105,13 @@ async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytes:
 async def whole_completion(running: RunningAnswer, visit: Visit) -> Json:
     async with aclosing(running.events) as events:
         visit.answer = [event async for event in events if isinstance(event, Answer)][-1]
-    return completion_json(running.request.request_id, running.model, visit.answer)
+    return _with_search(completion_json(running.request.request_id, running.model, visit.answer), running)
+
+
+def _with_search(reply: Json, running: RunningAnswer) -> Json:
+    if running.search is not None:
+        reply["glyph"]["file_search"] = running.search.as_json()
+    return reply
 
 
 async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[bytes]:
@@ -128,7 +134,7 @@ async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[
                         visit.answer = event
                         for rest in _not_shown(event, shown):
                             yield _event(chunks.delta(rest))
-                        yield _event(chunks.finish(event))
+                        yield _event(_with_search(chunks.finish(event), running))
                         if include_usage:
                             yield _event(chunks.usage(event.usage))
     except GlyphError as error:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 
+from deployments.vector_stores.filters import Filter, RankingOptions
 from glyph_core.answering.structure import ANY_OBJECT, schema_text
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import GroundingMode
@@ -32,7 +33,6 @@ INERT: Mapping[str, tuple[Any, ...]] = {
     "service_tier": ("auto", "default"),
     "store": (False,),
     "tool_choice": ("none", "auto"),
-    "tools": ([],),
     "top_logprobs": (0,),
     "verbosity": ("medium",),
     "web_search_options": (),
@@ -129,6 +129,16 @@ class ResponseFormat(Wire):
         return ANY_OBJECT if self.json_schema is None else schema_text(self.json_schema.json_schema)
 
 
+class FileSearchTool(Wire):
+    """OpenAI's tool: pages of these vector stores are found, and read before the question is answered."""
+
+    type: Literal["file_search"]
+    vector_store_ids: list[str] = Field(min_length=1, max_length=16)
+    max_num_results: int | None = Field(None, ge=1, le=50, description="pages; None: as many as the model reads well")
+    filters: Filter | None = None
+    ranking_options: RankingOptions = Field(default_factory=RankingOptions)
+
+
 class GlyphOptions(Wire):
     """Our own extension of a request."""
 
@@ -138,6 +148,7 @@ class GlyphOptions(Wire):
     template: str | None = Field(None, description="a task template; the last message's text goes into it")
     citations: bool = Field(True, description="tell the passages that the answer rests on")
     grounding: GroundingMode = Field("repair", description="of the answer's values; see config.EvidenceConfig")
+    search_rounds: int = Field(1, ge=1, le=3, description="of file_search: an answer may be what is looked up next")
     progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")
 
 
@@ -154,6 +165,7 @@ class ChatRequest(Wire):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     response_format: ResponseFormat | None = None
+    tools: list[FileSearchTool] = Field(default_factory=list, max_length=1)
     glyph: GlyphOptions = Field(default_factory=GlyphOptions)
 
     @field_validator("response_format")
@@ -190,6 +202,8 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError(f"the request body is no JSON: {error}") from error
     if not isinstance(request, dict):
         raise InvalidRequestError("the request body must be a JSON object")
+    if request.get("tools") is None or request.get("tool_choice") == "none":
+        request.pop("tools", None)
     _drop_inert(request, INERT, "")
     for label in LABELS:
         request.pop(label, None)

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
-from glyph_core.types import Message, Page, PageError, PagePlan
+from glyph_core.types import Message, Page, PageChoice, PageError, PagePlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,7 @@ class ServedRequest:
     sampling: SamplingConfig
     render: RenderConfig
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    pages: PageChoice = ()
     gateway: str = ""  # the name of the gateway replica's actor: without it nobody wants the answer
 
 

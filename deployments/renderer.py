@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol
@@ -33,7 +33,7 @@ class DocumentRenderer(PlacedDocuments, Protocol):
     """What the stage needs of a PageRenderer; called from several threads at once."""
 
     def plan(self, source: DocumentSource) -> DocumentPlan: ...
-    def text(self, source: DocumentSource) -> str: ...
+    def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str: ...
     def page_text(self, source: DocumentSource, page_index: int) -> PageText: ...
     def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]: ...
 
@@ -63,7 +63,7 @@ class Renderer:
         self._finder_of = lru_cache(MAX_CONFIGS)(lambda render: EvidenceFinder(self._renderer_of(render)))
         self._count_tokens = loaded.count_tokens
         self._pages_per_message = pages_per_message
-        self._counts: dict[str, TokenCount] = {}  # by document digest
+        self._counts: dict[object, TokenCount] = {}  # by document digest and pages
         self._sources = SourceCache()
         self._stats = RendererStats()
 
@@ -78,13 +78,17 @@ class Renderer:
         return plan
 
     @returns_refusals
-    async def count_tokens(self, document: DocumentRef, render: RenderConfig) -> TokenCount:
-        """What the document's text would cost the model as tokens; counted once for many questions."""
-        count = self._counts.get(document.digest)
+    async def count_tokens(
+        self, document: DocumentRef, render: RenderConfig, pages: tuple[int, ...] | None = None
+    ) -> TokenCount:
+        """What the document's text, or that of some of its pages, would cost the model as tokens; counted once for many
+        questions."""
+        counted = (document.digest, pages, None if pages is None else render.digest)
+        count = self._counts.get(counted)
         if count is None:
             source = await self._sources.get(document)
-            count = await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source)))
-            self._counts[document.digest] = count
+            count = await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source, pages)))
+            self._counts[counted] = count
             if len(self._counts) > MAX_COUNTS:
                 del self._counts[next(iter(self._counts))]
         return count

@@ -26,7 +26,7 @@ import torch
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
 from glyph_core.answering.reader import Reader
-from glyph_core.answering.request import AnswerRequest
+from glyph_core.answering.request import AnswerRequest, plans_shown
 from glyph_core.config import EvidenceConfig, PipelineConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
@@ -139,7 +139,7 @@ class Pipeline:
         inquiry = Inquiry(
             request.request_id,
             request.messages,
-            [renderer.plan(document) for document in request.documents],
+            plans_shown([renderer.plan(document) for document in request.documents], request.pages),
             self.reader,
             request.sampling,
             render=renderer.config,
@@ -212,7 +212,9 @@ class Pipeline:
             yield running.request, delta
 
     def _answer(self, running: _Active) -> Answer:
-        counts = [self.token_counter.count(running.renderer.text(document)) for document in running.request.documents]
+        request = running.request
+        shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
+        counts = [self.token_counter.count(running.renderer.text(document, pages)) for document, pages in shown]
         answer = running.inquiry.answer(
             sum(count.num_tokens for count in counts), text_tokens_estimated=any(count.estimated for count in counts)
         )

@@ -6,7 +6,8 @@ seconds, counts are ``num_*``. The only tensors are in :class:`PageFeatures`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
@@ -82,6 +83,15 @@ class DocumentPlan:
     @property
     def num_pages(self) -> int:
         return len(self.pages)
+
+    def showing(self, page_indices: Sequence[int] | None) -> DocumentPlan:
+        """The plan of some of its pages, which were found by their text; None: all of them."""
+        if page_indices is None:
+            return self
+        return replace(self, pages=tuple(self.pages[index] for index in page_indices), num_picture_pages=0)
+
+
+PageChoice = tuple[tuple[int, ...] | None, ...]  # for each document the pages to read, None: all; (): all of all
 
 
 @dataclass(frozen=True, slots=True)

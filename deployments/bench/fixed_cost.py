@@ -70,7 +70,7 @@ class FixedCostRenderer:
             source.digest, source.name, "text/plain", tuple(_plan(source, index) for index in range(num_pages)), 0
         )
 
-    def text(self, source: DocumentSource) -> str:
+    def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str:
         return ""
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:

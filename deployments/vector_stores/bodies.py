@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.queries import Query
-from deployments.vector_stores.filters import Filter
+from deployments.vector_stores.filters import Filter, RankingOptions
 
 
 class Body(BaseModel):
@@ -53,27 +53,12 @@ class AttributesBody(Body):
     attributes: Attributes | None = Field(None, max_length=16)
 
 
-class RankingOptions(Body):
-    ranker: Literal["auto", "none"] = "auto"
-    score_threshold: float = Field(0.0, ge=0, le=1)
-
-
 class SearchBody(Body):
     query: str | list[str] = Field(min_length=1)
     max_num_results: int = Field(10, ge=1, le=50)
     filters: Filter | None = None
     ranking_options: RankingOptions = Field(default_factory=RankingOptions)
     rewrite_query: Literal[False] = False
-
-
-class FileSearchTool(Body):
-    """Of a chat completions request: pages of these vector stores are read before the question is answered."""
-
-    type: Literal["file_search"]
-    vector_store_ids: list[str] = Field(min_length=1, max_length=16)
-    max_num_results: int | None = Field(None, ge=1, le=50, description="pages; None: as many as the model reads well")
-    filters: Filter | None = None
-    ranking_options: RankingOptions = Field(default_factory=RankingOptions)
 
 
 class ListQuery(Query):

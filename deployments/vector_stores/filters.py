@@ -1,4 +1,4 @@
-"""OpenAI's attribute filters: comparisons, and these joined by and, or."""
+"""What a search leaves out: OpenAI's attribute filters (comparisons, and these joined by and, or) and low scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Value = str | float | bool
 
@@ -40,6 +40,14 @@ class Compound(BaseModel):
 
 
 Filter = Comparison | Compound
+
+
+class RankingOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ranker: Literal["auto", "none"] = "auto"
+    score_threshold: float = Field(0.0, ge=0, le=1)
+
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq,

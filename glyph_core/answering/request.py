@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import InvalidRequestError
-from glyph_core.types import DocumentSource, Message
+from glyph_core.types import DocumentPlan, DocumentSource, Message, PageChoice
 
 
 def new_request_id() -> str:
@@ -29,6 +29,7 @@ class AnswerRequest:
     render: RenderConfig | None = None  # None: the preset that the checkpoint names
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     request_id: str = field(default_factory=new_request_id)
+    pages: PageChoice = ()
 
     def __post_init__(self) -> None:
         check_messages(self.messages, len(self.documents))
@@ -48,6 +49,11 @@ class AnswerRequest:
         turns = [Message("system", system)] if system else []
         turns.append(Message("user", question, tuple(range(len(documents)))))
         return cls(tuple(turns), tuple(documents), sampling or SamplingConfig(), render, evidence or EvidenceConfig())
+
+
+def plans_shown(plans: Sequence[DocumentPlan], pages: PageChoice) -> list[DocumentPlan]:
+    """The documents' plans with the pages alone that are to be read."""
+    return [plan.showing(indices) for plan, indices in zip(plans, pages or [None] * len(plans), strict=True)]
 
 
 def check_messages(messages: Sequence[Message], num_documents: int) -> None:

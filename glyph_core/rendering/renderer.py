@@ -79,8 +79,10 @@ class PageRenderer:
         laid_out.failed.update({index: page.error for index, page in drawn if page.error is not None})
         return [Page(self._page_plan(source, index, sizes[index]), page.pixels, page.error) for index, page in drawn]
 
-    def text(self, source: DocumentSource) -> str:
-        """The document's text, whose tokens its pages stand for; empty for pictures."""
+    def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str:
+        """The document's text, or that of some of its pages, whose tokens the pages stand for; empty for pictures."""
+        if pages is not None:
+            return "\n".join(self.page_text(source, index).text for index in pages)
         return self._layout(source).document.text
 
     def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:

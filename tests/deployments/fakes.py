@@ -104,7 +104,7 @@ class FakeRenderer:
         pages = tuple(self._page_plan(source, index) for index in range(pages_in(source)))
         return DocumentPlan(source.digest, source.name, "text/plain", pages, 100 * len(pages))
 
-    def text(self, source: DocumentSource) -> str:
+    def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str:
         return "word " * 20 * pages_in(source)
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from glyph_core.answering.request import AnswerRequest
+from glyph_core.config import EngineConfig, PipelineConfig, SamplingConfig
+from glyph_core.pipeline import Pipeline
+from glyph_core.types import DocumentSource, Message
 from tests.deployments.serving import App
 
 pytestmark = pytest.mark.serve
@@ -173,3 +178,29 @@ def test_vector_stores(client: openai.OpenAI) -> None:
     assert client.vector_stores.files.delete(other.id, vector_store_id=store.id).deleted
     assert client.vector_stores.delete(store.id).deleted
     assert store.id not in {found.id for found in client.vector_stores.list()}
+
+
+def test_file_search_reads_the_pages_that_it_finds(client: openai.OpenAI, tiny_folder: Path) -> None:
+    text = "\n".join([*["An ordinary line."] * 200, "The fee is 400 crowns.", *["An ordinary line."] * 200])
+    store = client.vector_stores.create(name="long")
+    file = client.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=("long.txt", text.encode()))
+    tools: list[Any] = [{"type": "file_search", "vector_store_ids": [store.id]}]
+    messages: list[Any] = [{"role": "user", "content": "Which fee is due?"}]
+    served = client.chat.completions.create(model="tiny", messages=messages, tools=tools, max_tokens=16)
+    assert served.model_extra is not None
+    [page] = served.model_extra["glyph"]["file_search"][0]["pages"]
+    assert page["file_id"] == file.id
+    assert page["page"] > 1
+    source, shown = DocumentSource("long.txt", text.encode()), ((page["page"] - 1,),)
+    request = AnswerRequest(
+        (Message("user", "Which fee is due?", (0,)),), (source,), SamplingConfig(max_tokens=16), pages=shown
+    )
+    pipeline = Pipeline.from_pretrained(tiny_folder, PipelineConfig(engine=EngineConfig(num_blocks=280)))
+    answer = pipeline.run([request])[0]
+    assert served.choices[0].message.content == answer.text
+    assert answer.num_pages == served.model_extra["glyph"]["pages"] == 1
+    assert served.usage is not None
+    assert served.usage.prompt_tokens == answer.usage.num_prompt_tokens
+    assert served.usage.prompt_tokens_details is not None
+    told = served.usage.prompt_tokens_details.model_extra or {}
+    assert told["text_tokens_equivalent"] == answer.usage.num_text_tokens < len(text) // 8
