@@ -105,7 +105,7 @@ class FakeRenderer:
         return DocumentPlan(source.digest, source.name, "text/plain", pages, 100 * len(pages))
 
     def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str:
-        return "word " * 20 * pages_in(source)
+        return "word " * 20 * (pages_in(source) if pages is None else len(pages))
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:
         return page_text(self.text(source), page_index, [Span(0, 100, page_index, (0, 0, 112, 112))])

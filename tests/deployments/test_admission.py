@@ -140,7 +140,7 @@ def test_sampling() -> None:
     ).sampling
     assert sampling.model_dump() == {
         "temperature": 1.0, "top_p": 0.5, "max_tokens": 7, "stop": ("x",), "seed": 3, "repetition_penalty": 1.1,
-        "ignore_eos": False,
+        "ignore_eos": False, "json_schema": None,
     }  # fmt: skip
 
 

@@ -69,6 +69,20 @@ def test_every_page_of_every_document_reaches_its_place() -> None:
     run(test())
 
 
+def test_only_the_pages_that_are_asked_for_are_read_and_counted() -> None:
+    async def test() -> None:
+        chain = FakeChain(credit_config=SMALL)
+        request = replace(request_about(9, 2, 5), pages=((1, 2, 7), None, (4,)))
+        answer = (await events_of(chain, request))[-1]
+        assert isinstance(answer, Answer)
+        fed = chain.engine.fed[f"{request.request_id}/0"]
+        assert [fed[number] for number in range(6)] == [1, 2, 7, 0, 1, 4]
+        assert (chain.drawing.num_pages, answer.num_pages) == (6, 6)
+        assert answer.usage.num_text_tokens == 6 * 25
+
+    run(test())
+
+
 def test_windows_are_read_one_after_another_and_no_page_twice() -> None:
     async def test() -> None:
         chain = FakeChain(credit_config=SMALL, window_pages=4)
