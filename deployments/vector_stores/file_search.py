@@ -45,6 +45,7 @@ class FileSearch:
         tool: FileSearchTool,
         owner: str,
         base: Conversation,
+        question: str,
         *,
         max_rounds: int,
         pages_at_once: int | None,
@@ -60,6 +61,7 @@ class FileSearch:
                 param="glyph.preset",
             )
         self._library, self._tool, self._owner, self._base = library, tool, owner, base
+        self._question = question
         self._max_rounds, self._absent_answer, self._max_bytes = max_rounds, absent_answer, max_bytes
         self._num_pages = tool.max_num_results or pages_at_once or PAGES_AT_ONCE
         self.rounds: list[Round] = []
@@ -69,8 +71,7 @@ class FileSearch:
         NotFoundError. Blocks on disk."""
         before = self.rounds[-1] if self.rounds else None
         told = before is not None and before.answer is not None and not self._is_absent(before.answer)
-        question = self._base.messages[-1].text
-        query = before.answer.text if before and before.answer and told else question
+        query = before.answer.text if before and before.answer and told else self._question
         found = self._library.find(
             self._owner,
             self._tool.vector_store_ids,
@@ -104,6 +105,8 @@ class FileSearch:
             chat.tools[0],
             owner,
             base,
+            # As it was written: a template that it was put into says how to answer, not what to look up.
+            "\n".join(part.text for part in chat.messages[-1].content if part.text) or base.messages[-1].text,
             max_rounds=chat.glyph.search_rounds,
             pages_at_once=checkpoint.window_pages,
             absent_answer=checkpoint.absent_answer,
