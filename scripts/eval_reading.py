@@ -46,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="another seed, other pages")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--weights", default="auto", help="fp8: vision tower and language model in 8 bits")
     parser.add_argument("--threads", type=int, default=1, help="of tensor work on the CPU")
     parser.add_argument("--at-once", type=int, help="questions that are asked together; 512 on a GPU, else 64")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the rows, and the GPUs")
@@ -83,7 +84,7 @@ def make_pipeline(args: argparse.Namespace, device: torch.device, at_once: int) 
         else EngineConfig(kv_memory_gb=2, max_num_seqs=32, max_num_batched_tokens=4096)
     )
     threads = args.threads if device.type == "cpu" else None
-    model = ModelConfig(device=args.device, dtype=args.dtype, num_threads=threads)
+    model = ModelConfig(device=args.device, dtype=args.dtype, weights=args.weights, num_threads=threads)
     config = PipelineConfig(model=model, engine=engine, feature_cache_gb=1)
     if device.type == "cuda":
         config = config.model_copy(update={"credits": config.credits.model_copy(update={"max_encode_batch": 64})})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 
 from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
-from glyph_core.engine.memory_plan import MemoryPlan, plan_memory
+from glyph_core.engine.memory_plan import GIB, MemoryPlan, plan_memory
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.family import family_of
@@ -23,20 +24,29 @@ def plan_for(
     checkpoint: Checkpoint,
     device: torch.device,
 ) -> MemoryPlan | None:
-    """From the configuration and the checkpoint's config.json alone; None where no budget is set. Raises ConfigError
-    for a budget that is too small, saying what would fit."""
+    """From the configuration, the checkpoint's config.json and the card's size; None where no budget is set. Raises
+    ConfigError for a budget that is too small, saying what would fit."""
     if config.gpu_memory_gb is None:
         return None
+    budget_gb = min(config.gpu_memory_gb, _card_gb(device))
+    if budget_gb < config.gpu_memory_gb:  # a card that is sold as 24 GB has 23.6 GiB
+        logger.warning(
+            "gpu_memory_gb=%g is more than the card has: %.2f GiB are planned", config.gpu_memory_gb, budget_gb
+        )
     plan = plan_memory(
         family_of(checkpoint).shape(),
         engine,
         credit_config,
-        budget_gb=config.gpu_memory_gb,
+        budget_gb=budget_gb,
         itemsize=pick_dtype(config.dtype, device).itemsize,
         is_fp8=config.weights == "fp8",
     )
     logger.info("%s", plan)
     return plan
+
+
+def _card_gb(device: torch.device) -> float:
+    return torch.cuda.get_device_properties(device).total_memory / GIB if device.type == "cuda" else math.inf
 
 
 def limit_memory(device: torch.device, *, allocated: int, total: int) -> None:
