@@ -56,7 +56,9 @@ def engine(
     prefill, accuracy, memory, and transformers beside it. The shape wants a GPU of 80 GB; --tiny runs anywhere.
     """
     with errors_reported(as_json=json), phase_shown() as show:
-        from deployments.bench.engine import as_markdown, bench_plan, engine_report
+        from deployments.bench.bench_plan import bench_plan
+        from deployments.bench.engine import engine_report
+        from deployments.bench.engine_table import as_markdown
         from glyph_core.model.loading import pick_device
 
         report = engine_report(bench_plan(pick_device(device), is_tiny=tiny), show)

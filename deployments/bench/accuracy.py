@@ -19,7 +19,7 @@ from glyph_core.model.layer_ops import TorchOps, pick_ops
 from glyph_core.model.weights import RandomWeights
 
 if TYPE_CHECKING:
-    from deployments.bench.engine import BenchPlan
+    from deployments.bench.bench_plan import BenchPlan
 
 NUM_PREFILL, NUM_SINGLE, BLOCK_SIZE = 96, 16, 16
 

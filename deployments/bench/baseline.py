@@ -10,7 +10,7 @@ from transformers import AutoConfig, Glm4vForConditionalGeneration
 from deployments.bench.limits import least_s
 
 if TYPE_CHECKING:
-    from deployments.bench.engine import BenchPlan
+    from deployments.bench.bench_plan import BenchPlan
 
 NUM_NEW_TOKENS = 8
 

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deployments.bench.engine import as_markdown, bench_plan, engine_report
+from deployments.bench.bench_plan import bench_plan
+from deployments.bench.engine import engine_report
+from deployments.bench.engine_table import as_markdown
 from glyph_core.model.loading import pick_device
 
 

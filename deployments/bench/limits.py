@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from glyph_core.engine.replay import EagerReplayer, GraphReplayer, Replayer
 from glyph_core.model.layer_ops import pick_ops
-from glyph_core.model.linear import DenseLinear, Fp8Linear
+from glyph_core.model.linear import DenseLinear, Fp8Linear, Linear
 
-NUM_REPEATS = 20  # launched in a row, so that the device and not the host is timed
+ROTATED_BYTES = {"cuda": 600_000_000, "cpu": 0}
 
 
 def synchronize(device: torch.device) -> None:
@@ -46,26 +47,45 @@ def matmul_flops_s(device: torch.device, dtype: torch.dtype) -> float:
     return float(2 * size**3 / least_s(lambda: left @ right, device))
 
 
+def replayed_s(runs: Sequence[Callable[[], object]], device: torch.device) -> float:
+    """The least time of all ``runs``, one after the other; on CUDA as one graph, so that the device and not the host is
+    timed."""
+
+    def run_all() -> None:
+        for run in runs:
+            run()
+
+    replayer: Replayer = GraphReplayer() if device.type == "cuda" else EagerReplayer()
+    return least_s(lambda: replayer.run("all", run_all), device)
+
+
 def product_figures(
     device: torch.device, dtype: torch.dtype, shapes: Sequence[tuple[int, int]]
 ) -> list[dict[str, Any]]:
-    """Each way to multiply few tokens with a weight of (N, K): bytes of the weight that it reads a second."""
+    """Each way to multiply few tokens with a weight of (N, K): bytes of the weight that it reads a second. As many
+    weights as overflow a GPU's cache take turns."""
     ops, figures = pick_ops(device), []
     for n, k in shapes:
-        weight = torch.randn(n, k, device=device).to(dtype)
-        quantized = Fp8Linear.quantize(weight, None, ops)
+        num = max(2, ROTATED_BYTES[device.type] // (n * k * dtype.itemsize))
+        weights = [torch.randn(n, k, device=device).to(dtype) for _ in range(num)]
+        linears: dict[str, list[Linear]] = {
+            "library": [DenseLinear(weight) for weight in weights],
+            "ours": [DenseLinear(weight, None, ops) for weight in weights],
+            "ours fp8": [Fp8Linear.quantize(weight, None, ops) for weight in weights],
+        }
         for num_rows in (1, 8, 16, 32):
             x = torch.randn(num_rows, k, device=device).to(dtype)
-            ways: dict[str, Callable[[], object]] = {
-                "dense": partial(DenseLinear(weight), x),
-                "fp8": partial(quantized, x),
-            }
-            if num_rows <= ops.max_few_rows:
-                ways["few_rows"] = partial(ops.few_rows, x, weight, None, None)
-            for way, run in ways.items():
-                num_bytes = quantized.num_bytes if way == "fp8" else weight.nbytes
-                repeated_s = least_s(lambda run=run: [run() for _ in range(NUM_REPEATS)], device)  # type: ignore[misc]
+            for way, of_way in linears.items():
+                all_s = replayed_s([partial(linear, x) for linear in of_way], device)
+                num_bytes = sum(linear.num_bytes for linear in of_way)
                 figures.append(
-                    {"n": n, "k": k, "rows": num_rows, "way": way, "bytes_s": num_bytes * NUM_REPEATS / repeated_s}
+                    {
+                        "n": n,
+                        "k": k,
+                        "rows": num_rows,
+                        "way": way,
+                        "us": 1e6 * all_s / num,
+                        "bytes_s": num_bytes / all_s,
+                    }
                 )
     return figures

@@ -58,8 +58,8 @@ def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: floa
     (num_heads, n, head_dim), (num_kv_heads, length, _) = q.shape, k.shape
     prefix = (length - n) // PREFIX_STEP * PREFIX_STEP
     before = length - n - prefix  # of the chunk, in the square with it
-    group, fill = num_heads // num_kv_heads, -(before + n) % SQUARE_STEP
-    own_k, own_v = (F.pad(x[:, prefix:], (0, 0, 0, fill)).repeat_interleave(group, 0) for x in (k, v))
+    fill = -(before + n) % SQUARE_STEP
+    own_k, own_v = (F.pad(x[:, prefix:], (0, 0, 0, fill)) for x in (k, v))
     own, own_lse = attention_with_lse(F.pad(q, (0, 0, before, fill)), own_k, own_v, scale, is_causal=True)
     own, own_lse = own[:, before : before + n], own_lse[:, before : before + n]
     if not prefix:
@@ -74,7 +74,7 @@ def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: floa
 def attention_with_lse(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, *, is_causal: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(H, n, D) and (H, m, D) twice → (H, n, D) and the scores' log-sum-exp (H, n) float32.
+    """(H, n, D) and (Hk, m, D) twice → (H, n, D) and the scores' log-sum-exp (H, n) float32.
 
     On CUDA cuDNN's kernel, the fastest there is on sm_90; FlashAttention where cuDNN has none for the shape or dtype is
     for the caller to choose, by another way of prefill.
@@ -85,6 +85,7 @@ def attention_with_lse(
             q[None], k[None], v[None], None, True, 0.0, is_causal, False, scale=scale
         )
     else:
+        k, v = (x.repeat_interleave(q.shape[0] // x.shape[0], 0) for x in (k, v))
         attended, lse = aten._scaled_dot_product_flash_attention_for_cpu(
             q[None], k[None], v[None], 0.0, is_causal, scale=scale
         )
