@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from deployments.openai_answers import Json
 from deployments.status import STAGES
 
 BAR_CHARS = 24
+WIDTH_CHARS = 80
 STATUS_TIMEOUT_S = 30.0
 RATES = {"requests": "requests", "pages": "pages", "prompt_tokens": "tokens in", "completion_tokens": "tokens out"}
 
@@ -39,7 +41,7 @@ def as_text(picture: Json, url: str) -> str:
         f"KV blocks {_kv_blocks(picture['decoder'])}",
         "",
         *_last_minute(picture["last_minute"]),
-        *(f"\nwarning: {warning}" for warning in picture.get("warnings", ())),
+        *(f"\n{fill(f'warning: {warning}', WIDTH_CHARS)}" for warning in picture.get("warnings", ())),
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

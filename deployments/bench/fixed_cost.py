@@ -48,10 +48,10 @@ class StageCosts:
         return num_pages * max(self.render_s / self.num_renderers, self.encode_s, self.prefill_s)
 
 
-def fixed_cost_app(costs: StageCosts, args: AppArgs | None = None) -> serve.Application:
-    """The chain as it is served, around stages of these costs; ``args`` say all else."""
+def fixed_cost_app(costs: StageCosts, renderers: RendererArgs | None = None) -> serve.Application:
+    """The chain as it is served, around stages of these costs; ``renderers`` where their number is not fixed."""
     fixed = RendererArgs(min_replicas=costs.num_renderers, max_replicas=costs.num_renderers, num_cpus=0.1)
-    args = (args or AppArgs(feature_cache_gb=0)).model_copy(update={"renderers": fixed})
+    args = AppArgs(renderers=renderers or fixed, feature_cache_gb=0)
     return bind_chain(
         args, Loaders(partial(_load_renderer, costs), partial(_load_encoder, costs), partial(_load_decoder, costs))
     )

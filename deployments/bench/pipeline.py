@@ -91,15 +91,20 @@ def cpu_s(app: str) -> dict[str, float]:
 
 def answered_s(url: str, num_pages: int, salt: object) -> float:
     """Seconds from the request's first byte to the answer's last."""
-    document = base64.b64encode(f"{num_pages} {salt}".encode()).decode()
-    parts = [{"type": "file", "file": {"file_data": document}}, {"type": "text", "text": "What?"}]
-    body = {"model": "glyph-mini", "messages": [{"role": "user", "content": parts}]}
+    body = question(num_pages, salt)
     started_at = time.perf_counter()
     response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120, trust_env=False)
     seconds = time.perf_counter() - started_at
     if response.status_code != 200:
         raise StageError(f"the endpoint answered {response.status_code}: {response.text}")
     return seconds
+
+
+def question(num_pages: int, salt: object) -> Json:
+    """A request about a document that no other salt makes."""
+    document = base64.b64encode(f"{num_pages} {salt}".encode()).decode()
+    parts = [{"type": "file", "file": {"file_data": document}}, {"type": "text", "text": "What?"}]
+    return {"model": "glyph-mini", "messages": [{"role": "user", "content": parts}]}
 
 
 def wait_ready(url: str) -> None:

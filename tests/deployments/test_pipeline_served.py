@@ -1,0 +1,65 @@
+"""Overlap on a real Serve instance: stages that sleep, asked over HTTP.
+
+What Serve itself takes grows with the machine's load, what the stages take does not: so the tests that always run have
+slow pages, and the strict one, with the pages of the benchmark, wants a machine that is quiet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from ray import serve
+
+from deployments.bench.fixed_cost import StageCosts, fixed_cost_app
+from deployments.bench.pipeline import CASES, NUM_PAGES, answered_s, question, wait_ready
+from tests.deployments.serving import ServeInstance
+
+pytestmark = pytest.mark.serve
+
+ROUNDS = 3
+
+
+@contextmanager
+def served(instance: ServeInstance, costs: StageCosts) -> Iterator[str]:
+    serve.run(fixed_cost_app(costs), name="pipeline", route_prefix="/pipeline")
+    try:
+        wait_ready(f"{instance.url}/pipeline")
+        answered_s(f"{instance.url}/pipeline", 4, "first")
+        yield f"{instance.url}/pipeline"
+    finally:
+        serve.delete("pipeline")
+
+
+def test_stages_run_at_the_same_time_and_the_answer_says_so(serve_instance: ServeInstance) -> None:
+    costs, num_pages = StageCosts(render_s=0.08, encode_s=0.06, prefill_s=0.05), 24
+    with served(serve_instance, costs) as url:
+        reply = httpx.post(f"{url}/v1/chat/completions", json=question(num_pages, "timed"), timeout=120).json()
+    timings = reply["glyph"]["timings"]
+    assert timings["render_ms"] >= 1000 * num_pages * costs.render_s
+    assert timings["encode_ms"] >= 1000 * num_pages * costs.encode_s
+    assert timings["prefill_ms"] == pytest.approx(1000 * num_pages * costs.prefill_s)
+    stages_ms = timings["render_ms"] + timings["encode_ms"] + timings["prefill_ms"]
+    assert timings["overlap"] == pytest.approx(stages_ms / timings["ttft_ms"], abs=0.01)
+    one_after_another_ms = 1000 * num_pages * (costs.render_s + costs.encode_s + costs.prefill_s)
+    assert timings["ttft_ms"] < 0.75 * one_after_another_ms  # 0.42 of it is the slowest stage's
+
+
+def test_one_document_spreads_over_the_renderers(serve_instance: ServeInstance) -> None:
+    costs, num_pages = StageCosts(render_s=0.15, encode_s=0.01, num_renderers=3), 24
+    with served(serve_instance, costs) as url:
+        seconds = min(answered_s(url, num_pages, salt) for salt in range(2))
+    assert seconds < 0.6 * num_pages * costs.render_s  # a third of it is ideal
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, costs in CASES.items() if costs.render_s > costs.encode_s])
+def test_a_hundred_pages_take_little_more_than_the_slowest_stage(serve_instance: ServeInstance, name: str) -> None:
+    if os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1):
+        pytest.skip("the machine is busy, and this measures what Serve takes on a quiet one; see glyph bench pipeline")
+    with served(serve_instance, CASES[name]) as url:
+        seconds = min(answered_s(url, NUM_PAGES, salt) for salt in range(ROUNDS))
+    assert seconds <= 1.10 * CASES[name].ideal_s(NUM_PAGES)
