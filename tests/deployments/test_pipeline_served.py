@@ -35,7 +35,7 @@ def served(instance: ServeInstance, costs: StageCosts) -> Iterator[str]:
 
 
 def test_stages_run_at_the_same_time_and_the_answer_says_so(serve_instance: ServeInstance) -> None:
-    costs, num_pages = StageCosts(render_s=0.08, encode_s=0.06, prefill_s=0.05), 24
+    costs, num_pages = StageCosts(render_s=0.1, encode_s=0.1, prefill_s=0.1), 20
     with served(serve_instance, costs) as url:
         reply = httpx.post(f"{url}/v1/chat/completions", json=question(num_pages, "timed"), timeout=120).json()
     timings = reply["glyph"]["timings"]
@@ -45,13 +45,13 @@ def test_stages_run_at_the_same_time_and_the_answer_says_so(serve_instance: Serv
     stages_ms = timings["render_ms"] + timings["encode_ms"] + timings["prefill_ms"]
     assert timings["overlap"] == pytest.approx(stages_ms / timings["ttft_ms"], abs=0.01)
     one_after_another_ms = 1000 * num_pages * (costs.render_s + costs.encode_s + costs.prefill_s)
-    assert timings["ttft_ms"] < 0.75 * one_after_another_ms  # 0.42 of it is the slowest stage's
+    assert timings["ttft_ms"] < 0.75 * one_after_another_ms  # a third of it is each stage's
 
 
 def test_one_document_spreads_over_the_renderers(serve_instance: ServeInstance) -> None:
-    costs, num_pages = StageCosts(render_s=0.15, encode_s=0.01, num_renderers=3), 24
+    costs, num_pages = StageCosts(render_s=0.3, encode_s=0.01, num_renderers=3), 24
     with served(serve_instance, costs) as url:
-        seconds = min(answered_s(url, num_pages, salt) for salt in range(2))
+        seconds = answered_s(url, num_pages, 0)
     assert seconds < 0.6 * num_pages * costs.render_s  # a third of it is ideal
 
 
