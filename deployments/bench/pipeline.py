@@ -23,7 +23,7 @@ from glyph_core.errors import StageError
 NUM_PAGES = 100
 CASES = {
     "render 8, encode 5, prefill 1 ms a page": StageCosts(0.008, 0.005, 0.001),
-    "render 20 ms a page on four renderers": StageCosts(0.02, 0.005, 0.001, num_renderers=4),
+    "render 20, encode 2, prefill 1 ms, four renderers": StageCosts(0.02, 0.002, 0.001, num_renderers=4),
     "render 1, encode 8, prefill 5 ms a page": StageCosts(0.001, 0.008, 0.005),
     "stages of no cost": StageCosts(),
 }
@@ -118,11 +118,11 @@ def wait_ready(url: str) -> None:
 
 def as_lines(report: Json) -> str:
     lines = [f"{report['num_pages']} pages over HTTP, {report['rounds']} rounds on {report['num_cpus']} cores", ""]
-    lines.append(f"{'':<42} {'ideal':>8} {'least':>8} {'median':>8}  least/ideal")
+    lines.append(f"{'':<50} {'ideal':>8} {'least':>8} {'median':>8}  least/ideal")
     for case in report["cases"]:
         times = " ".join(f"{case[name]:>6.0f} ms"[-8:].rjust(8) for name in ("ideal_ms", "least_ms", "median_ms"))
         ratio = f"{case['least_of_ideal']:.2f}×" if case["least_of_ideal"] else ""
-        lines.append(f"{case['case']:<42} {times}  {ratio}".rstrip())
+        lines.append(f"{case['case']:<50} {times}  {ratio}".rstrip())
     last = report["cases"][-1]
     cpu = ", ".join(f"{stage.lower()} {ms:.2f}" for stage, ms in last["cpu_ms_a_page"].items())
     lines += ["", f"Serve's and our own share: {last['beside_ideal_ms_a_page']:.2f} ms a page; CPU ms a page: {cpu}"]
