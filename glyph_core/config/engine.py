@@ -42,7 +42,8 @@ class EngineConfig(Config):
         "auto", description="attention backend; auto: triton on CUDA where it is installed, else sdpa"
     )
     prefill: Literal["auto", "sdpa", "varlen", "split"] = Field(
-        "auto", description="prefill of the triton backend; auto: varlen in half precision on CUDA, else sdpa"
+        "auto",
+        description="prefill of triton; auto: in half precision on CUDA split (sm_90) or varlen (others), else sdpa",
     )
     shared_prefix: bool = Field(True, description="triton: read what running sequences share once for all of them")
     cuda_graphs: bool = Field(True, description="on CUDA: record decode steps once for each batch size, then replay")
