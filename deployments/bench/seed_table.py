@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from deployments.bench.random_checkpoint import write_random_checkpoint
+from deployments.bench.seed_markdown import SEED_MS, as_markdown
 from deployments.bench.texts import NUM_CHARS, made_up
 from glyph_core.answering.request import AnswerRequest
 from glyph_core.config import LimitConfig, PipelineConfig, SamplingConfig, preset
@@ -36,10 +37,6 @@ from glyph_core.types import Answer, DocumentSource, Prompt
 NUM_ANSWER_TOKENS = 256
 WARM_UP_TOKENS = 4_096
 PARAGRAPH_SENTENCES = 4
-# As the seed article has them, on a 4090D; it encodes one image of fixed size, whatever the document's length.
-SEED_MS = {4_096: (120, 85), 16_384: (310, 92), 65_536: (980, 103), 262_144: (3_210, 118)}
-SEED_TOKENS_S = {4_096: 48.0, 16_384: 47.0, 65_536: 45.0, 262_144: 43.5}
-SEED_ANSWER_S = {4_096: 1.8, 16_384: 2.9, 65_536: 5.6, 262_144: 12.3}
 Json = dict[str, Any]
 
 
@@ -79,7 +76,8 @@ def seed_report(plan: SeedPlan, show: Callable[[str], None], keep: Callable[[Jso
     cases += [(length, name) for name in plan.other_presets for length in plan.other_lengths]
     for length, name in cases:
         show(f"{length} text tokens, {name}")
-        report["rows"].append(_attempt(lambda: _row(pipeline, text, length, name, plan)))  # noqa: B023
+        row = _attempt(lambda: _row(pipeline, text, length, name, plan))  # noqa: B023
+        report["rows"].append({"text_tokens": length, "preset": name, **row})
         keep(report)
     report["raw_text"] = []
     for length in plan.raw_lengths:
@@ -120,7 +118,7 @@ def _row(pipeline: Pipeline, text: str, length: int, name: str, plan: SeedPlan) 
     memory = _memory("", device)
     of_first, of_second = first.timings, second.timings
     return {
-        "text_tokens": length, "preset": name, "pages": first.num_pages,
+        "pages": first.num_pages,
         "visual_tokens": first.usage.num_visual_tokens, "compression": first.usage.compression_ratio,
         "render_ms": 1e3 * of_first.render_s, "encode_ms": 1e3 * of_first.encode_s,
         "prefill_ms": 1e3 * of_first.prefill_s, "ttft_ms": 1e3 * of_first.ttft_s,
@@ -210,7 +208,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def keep(report: Json) -> None:
         out.write_text(json.dumps(report, indent=1) + "\n")
 
-    keep(seed_report(SeedPlan(**given), _show, keep))
+    report = seed_report(SeedPlan(**given), _show, keep)
+    keep(report)
+    out.with_suffix(".md").write_text(as_markdown(report))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
