@@ -11,7 +11,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -64,6 +64,23 @@ class Admission:
         check_messages(messages, len(reading.documents))
         evidence = EvidenceConfig(citations=request.glyph.citations, grounding=request.glyph.grounding)
         return Conversation(messages, tuple(reading.documents), sampling, render, evidence)
+
+    def documents_of(
+        self, files: Sequence[FileContent], read_file: Callable[[str], DocumentSource]
+    ) -> list[DocumentSource]:
+        """``files`` of a request that is no conversation; ``read_file`` as in :meth:`admit`."""
+        reading = _Reading(self, read_file)
+        for number, file in enumerate(files):
+            reading.add_file(file, f"files.{number}")
+        return reading.documents
+
+    def render_of(self, preset_name: str | None, fields: Mapping[str, Any]) -> RenderConfig:
+        """The service's configuration, or that of a preset, with ``fields`` instead of its own."""
+        base = preset(preset_name) if preset_name else self.render
+        try:
+            return RenderConfig.model_validate({**base.model_dump(), **fields})
+        except ValidationError as error:
+            raise invalid_request(error, "render") from error
 
     def _as_task(self, messages: tuple[Message, ...], template: TaskTemplate) -> tuple[Message, ...]:
         """The conversation with its last text in the template's place for it."""
@@ -119,11 +136,8 @@ class _Reading:
         texts: list[str] = []
         for number, part in enumerate(parts):
             where = f"messages.{index}.content.{number}"
-            if part.file and part.file.file_id is not None:
-                stored = self.read_file(part.file.file_id)
-                self._add(replace(stored, name=part.file.filename or stored.name))
-            elif part.file:
-                self._take(part.file.filename, _decode_file(part.file, f"{where}.file.file_data"))
+            if part.file:
+                self.add_file(part.file, f"{where}.file")
             elif part.image_url:
                 self._take(None, _decode_image(part.image_url, f"{where}.image_url.url"))
             elif part.text and self.admission.is_long(part.text):
@@ -131,6 +145,13 @@ class _Reading:
             else:
                 texts.append(part.text or "")
         return Message("user", "\n".join(texts), tuple(range(first, len(self.documents))))
+
+    def add_file(self, file: FileContent, where: str) -> None:
+        if file.file_id is not None:
+            stored = self.read_file(file.file_id)
+            self._add(replace(stored, name=file.filename or stored.name))
+        else:
+            self._take(file.filename, _decode_file(file, f"{where}.file_data"))
 
     def _take(self, name: str | None, content: bytes) -> None:
         self._add(DocumentSource(name or f"document {len(self.documents) + 1}", content))

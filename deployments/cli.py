@@ -158,6 +158,31 @@ def ask(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help=DOCUMENTS)],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="the document to compare it with")],
+    url: Annotated[str | None, typer.Option(help="let the endpoint there compare them")] = None,
+    preset: Preset = None,
+    include_same: Annotated[bool, typer.Option("--include-same", help="with --json: what is the same, too")] = False,
+    json: Json = False,
+) -> None:
+    """Compare two documents clause by clause: what changed, what moved, what only one of them has. Needs no model."""
+    with errors_reported(as_json=json):
+        from deployments.cli_compare import compare_at_endpoint, compare_in_process
+
+        files = (first, second)
+        if url:
+            found = compare_at_endpoint(files, preset, url, include_same=include_same)
+        else:
+            found = compare_in_process(files, preset, include_same=include_same)
+        if json:
+            print_json(found)
+        else:
+            print_text(found["markdown"])
+        print_warnings(found["warnings"])
+
+
+@app.command()
 def batch(
     source: Annotated[
         Path, typer.Argument(metavar="DIR|LIST", help="a folder, or a text file that names a file a line")

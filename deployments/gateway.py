@@ -19,6 +19,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import metrics
 from deployments.access import AccessConfig, ApiKeys, check_exposure, owner_of
 from deployments.admission import Admission, Conversation
+from deployments.comparisons import CompareRequest
 from deployments.deadlines import Deadline, check_timeout
 from deployments.entrance import Entrance, OverloadConfig, Visit
 from deployments.faults import call_stage, receive
@@ -45,6 +46,7 @@ from glyph_core.errors import (
     NotReadyError,
     StageError,
 )
+from glyph_core.evidence.comparison import Comparison
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.storage.files import FileStore
@@ -95,6 +97,7 @@ class Gateway:
         self.limits = config.limits
         self.reports: tuple[StageReport, ...] = ()
         self.readiness = Readiness()
+        self._renderer = renderer
         self._decoder, self._put = decoder, put
         render = config.render or preset(checkpoint.preset)
         self.files = FileStore(store)
@@ -178,6 +181,20 @@ class Gateway:
                 param="messages",
             )
         return num_bytes
+
+    async def compare(self, asked: CompareRequest, owner: str) -> Comparison:
+        """Two documents clause by clause. Raises what reading them raises."""
+
+        def store() -> list[DocumentRef]:
+            found = self._admission.documents_of(asked.files, lambda file_id: self.files.read(owner, file_id))
+            return [self._put_document(document) for document in found]
+
+        render = self._admission.render_of(asked.preset, asked.render)
+        first, second = await asyncio.to_thread(store)
+        comparison: Comparison = await call_stage(
+            partial(self._renderer.compare.remote, first, second, render), "renderer"
+        )
+        return comparison
 
     def _admit(self, chat: ChatRequest, owner: str) -> tuple[Conversation, FileSearch | None]:
         """The request, and where it searches collections, that search, whose first pages are in the request."""

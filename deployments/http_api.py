@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,6 +14,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from deployments.access import owner_of
+from deployments.comparisons import comparison_json, parse_compare_request
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
 from deployments.files.routes import files_router
@@ -71,6 +74,16 @@ def build_api(gateway: Gateway) -> FastAPI:
     @api.get("/v1/templates")
     async def templates() -> Json:
         return {"object": "list", "data": [template_json(template) for template in gateway.templates.values()]}
+
+    @api.post("/v1/compare")
+    async def compare(request: Request) -> Json:
+        await gateway.readiness.wait()
+        visit = visit_of(request)
+        deadline = Deadline(visit.arrived_at, gateway.timeout_s)
+        body = await deadline.wait(read_body(request, visit, gateway.limits.max_request_bytes))
+        asked = await asyncio.to_thread(parse_compare_request, body)
+        comparison = await deadline.wait(gateway.compare(asked, owner_of(visit.caller)))
+        return comparison_json(comparison, include_same=asked.include_same)
 
     @api.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:

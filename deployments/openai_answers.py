@@ -15,7 +15,7 @@ from deployments.protocol import StageReport
 from deployments.same_gpu import placement_warnings
 from glyph_core.answering.task_templates import TaskTemplate
 from glyph_core.errors import GlyphError, NotReadyError
-from glyph_core.types import Answer, Citation, Grounding, Progress, TextDelta, Timings, Usage
+from glyph_core.types import Answer, Citation, Grounding, Progress, Region, TextDelta, Timings, Usage
 
 Json = dict[str, Any]
 FINDINGS = ("supported", "repaired", "unsupported")
@@ -55,17 +55,18 @@ def glyph_json(answer: Answer) -> Json:
     } | ({"text": answer.text, "written": answer.written} if answer.written is not None else {})
 
 
+def region_json(region: Region) -> Json:
+    return {
+        "page_index": region.page_index,
+        "source_page": region.source_page,
+        "box": list(region.box),
+        "page_size": list(region.page_size),
+    }
+
+
 def citation_json(citation: Citation) -> Json:
     """Page numbers count from 0, as everywhere in this API; boxes are [left, top, right, bottom] px of the page."""
-    regions = [
-        {
-            "page_index": region.page_index,
-            "source_page": region.source_page,
-            "box": list(region.box),
-            "page_size": list(region.page_size),
-        }
-        for region in citation.regions
-    ]
+    regions = [region_json(region) for region in citation.regions]
     return {
         "document": citation.document,
         "filename": citation.name,

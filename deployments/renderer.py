@@ -15,8 +15,8 @@ from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageR
 from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
 from glyph_core.config import LimitConfig, RenderConfig, preset
+from glyph_core.evidence.comparison import ComparedDocuments, Comparison, compare
 from glyph_core.evidence.finder import DocumentEvidence, EvidenceFinder, EvidenceQuery
-from glyph_core.evidence.places import PlacedDocuments
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, TokenCounter
 from glyph_core.rendering.page_text import PageText
@@ -29,7 +29,7 @@ MAX_COUNTS = 10_000  # documents whose token counts are kept
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
 
-class DocumentRenderer(PlacedDocuments, Protocol):
+class DocumentRenderer(ComparedDocuments, Protocol):
     """What the stage needs of a PageRenderer; called from several threads at once."""
 
     def plan(self, source: DocumentSource) -> DocumentPlan: ...
@@ -113,6 +113,12 @@ class Renderer:
         """What the document says of an answer that was read from its pages."""
         source = await self._sources.get(document)
         return await asyncio.to_thread(lambda: self._finder_of(render).find(source, query))
+
+    @returns_refusals
+    async def compare(self, first: DocumentRef, second: DocumentRef, render: RenderConfig) -> Comparison:
+        """Two documents clause by clause, with the clauses' places on the pages."""
+        sources = await self._sources.get(first), await self._sources.get(second)
+        return await asyncio.to_thread(lambda: compare(self._renderer_of(render), *sources))
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:

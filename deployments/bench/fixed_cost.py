@@ -22,6 +22,7 @@ from deployments.protocol import StageReport
 from deployments.renderer import LoadedRenderer
 from glyph_core.answering.reader import Reader
 from glyph_core.config import PRESETS, SamplingConfig
+from glyph_core.documents.blocks import Document, TextBlock
 from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
@@ -75,6 +76,9 @@ class FixedCostRenderer:
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:
         return PageText(page_index, "", 0, 0, ())
+
+    def document(self, source: DocumentSource) -> Document:
+        return Document(source.name, source.digest, "text/plain", (TextBlock(self.text(source)),))
 
     def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
         return (PAGE_PX,) * self.plan(source).num_pages

@@ -21,6 +21,7 @@ from deployments.renderer import LoadedRenderer, Renderer
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
+from glyph_core.documents.blocks import Document, TextBlock
 from glyph_core.engine.engine import EngineStats, TokenOutput
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -109,6 +110,9 @@ class FakeRenderer:
 
     def page_text(self, source: DocumentSource, page_index: int) -> PageText:
         return page_text(self.text(source), page_index, [Span(0, 100, page_index, (0, 0, 112, 112))])
+
+    def document(self, source: DocumentSource) -> Document:
+        return Document(source.name, source.digest, "text/plain", (TextBlock(self.text(source)),))
 
     def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
         return ((self.width_px, self.height_px),) * pages_in(source)
