@@ -174,3 +174,32 @@ def test_a_decoder_that_is_killed_in_the_middle_ends_the_stream_with_an_error(fa
     assert "decoder" in json.loads(last)["error"]["message"]
     wait_until(lambda: httpx.get(f"{fake_app.url}/healthz", timeout=10).status_code == 200, 60)
     assert ask(fake_app, 3) == FAKE_ANSWER
+
+
+def test_a_decoder_that_is_killed_before_the_first_word_is_replaced_unseen(fake_app: App) -> None:
+    num_before = fake_app.num_pages_rendered()
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(ask, fake_app, 300)
+        wait_until(lambda: fake_app.num_pages_rendered() > num_before + 20, 10)
+        fake_app.replicas("Decoder")[0].kill()
+        assert answer.result() == FAKE_ANSWER
+    fake_app.wait_healthy()
+
+
+def test_a_gateway_that_is_killed_says_no_end_and_what_its_requests_held_is_free(tiny_app: App) -> None:
+    """The answer would go on for a minute, for nobody."""
+    text = base64.b64encode(b"The parties agree. " * 300).decode()
+    parts = [{"type": "file", "file": {"file_data": text}}, {"type": "text", "text": "Sum it up."}]
+    body = {"model": "tiny", "messages": [{"role": "user", "content": parts}], "stream": True, "temperature": 2.0,
+            "seed": 1}  # fmt: skip
+    lines: list[str] = []
+    with httpx.stream("POST", f"{tiny_app.url}/v1/chat/completions", json=body, timeout=60) as response:
+        coming = response.iter_lines()
+        while not any('"content":"' in line and '"content":""' not in line for line in lines):
+            lines.append(next(coming))
+        tiny_app.replicas("Gateway")[0].kill()
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            lines.extend(coming)  # keeps those before the connection's end
+    assert "data: [DONE]" not in lines
+    wait_until(tiny_app.is_idle, 10)
+    tiny_app.wait_healthy()
