@@ -176,6 +176,28 @@ def test_a_page_that_breaks_the_encoder_fails_all_who_want_it() -> None:
     run(test())
 
 
+def test_a_small_question_waits_for_no_giants_pages() -> None:
+    """Five giants have up to 32 pages each before the vision tower, 20 batches; the small one's go into the next."""
+
+    async def test() -> None:
+        chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
+        giants = [asyncio.create_task(events_of(chain, request_about(1000 + number))) for number in range(5)]
+        most_waiting = 0
+        while len(chain.vision.batches) < 12:
+            most_waiting = max(most_waiting, (await chain.encoder.stats()).num_pages_waiting)
+            await asyncio.sleep(0.005)
+        before = len(chain.vision.batches)
+        assert isinstance((await events_of(chain, request_about(2)))[-1], Answer)
+        assert len(chain.vision.batches) - before <= 10
+        window = chain.credit_config.encode_calls * chain.credit_config.pages_per_encode_call
+        assert 2 * window < most_waiting <= 5 * window
+        for giant in giants:
+            giant.cancel()
+        await asyncio.wait(giants)
+
+    run(test())
+
+
 def test_calls_of_slow_pages_have_fewer_of_them() -> None:
     async def test() -> None:
         chain = FakeChain(page_s=0.02)
