@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 
 import torch
 
@@ -14,6 +15,7 @@ from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.model.loading import pick_dtype
 
+ALLOCATOR_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")  # whoever sets one knows what he wants
 logger = logging.getLogger(__name__)
 
 
@@ -60,5 +62,8 @@ def limit_memory(device: torch.device, *, allocated: int, total: int) -> None:
             f"this process's share is {total / 1e9:.1f} GB, and {torch.cuda.get_device_name(device)} has "
             f"{card / 1e9:.1f} GB; lower gpu_memory_gb"
         )
+    if not any(name in os.environ for name in ALLOCATOR_VARIABLES):
+        # Weights that are made in pieces leave holes of some hundred MiB in segments of fixed size
+        torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
     index = torch.cuda.current_device() if device.index is None else device.index  # it takes no device without one
     torch.cuda.set_per_process_memory_fraction(allocated / card, index)

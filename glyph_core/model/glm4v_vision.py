@@ -80,8 +80,7 @@ class FusedGlm4vVisionModel:
         """(N, channels, p²) uint8 and (pages, 3) int64 → one (num_visual_tokens, H) a page."""
         grids = [(rows, columns) for frames, rows, columns in grid_thw.tolist() for _ in range(frames)]
         with torch.inference_mode():
-            embedded = self._embed(tiles.to(self.device, non_blocking=True), grids)
-            features = self._project(self._encode(embedded, grids))
+            features = self._project(self._encode(self._embed(tiles.to(self.device, non_blocking=True), grids), grids))
         return list(torch.split(features, [math.prod(grid) // self._merge**2 for grid in grid_thw.tolist()]))
 
     @property

@@ -52,10 +52,16 @@ def test_the_share_is_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: fractions.append(given))
+    settings: list[str] = []
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", settings.append)
     planned = plan(8, device="cuda")
     plan(8, "encoder", device="cuda")
     assert planned is not None
-    assert fractions == [
+    assert settings == ["expandable_segments:True"] * 2
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:False")
+    plan(8, device="cuda")
+    assert len(settings) == 2
+    assert fractions[:2] == [
         (planned.decoder.allocated / card.total_memory, 1),
         (planned.encoder.allocated / card.total_memory, 1),
     ]
@@ -69,6 +75,7 @@ def test_a_card_that_is_smaller_than_the_budget_is_planned_whole(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *_: None)
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", lambda _: None)
     planned, encoders = plan(24, device="cuda"), plan(24, "encoder", device="cuda")
     assert planned is not None
     assert planned == encoders
