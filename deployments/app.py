@@ -24,7 +24,7 @@ from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.serve_side import ServeSide
-from glyph_core.config import Config, ModelConfig, PipelineConfig, StoreConfig
+from glyph_core.config import Config, FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
 from glyph_core.model.checkpoint import BUILT_IN
 from glyph_core.storage.files import default_path
 
@@ -61,6 +61,7 @@ class AppArgs(PipelineConfig):
     access: AccessConfig = AccessConfig()
     overload: OverloadConfig = OverloadConfig()
     store: StoreConfig = StoreConfig()
+    feature_store: FeatureStoreConfig = FeatureStoreConfig()
     pairs: int = Field(
         1, ge=1, description="of encoder and decoder; several: each on a Ray node of its own, by its GPU"
     )
@@ -82,7 +83,7 @@ def build_app(args: AppArgs) -> serve.Application:
     """The application for ``args``; the stages load their parts of the checkpoint in their replicas."""
     loaders = Loaders(
         partial(load_renderer, _absolute(args.model.model), args.limits),
-        partial(load_encoder, _model_config(args, args.encoder), args.engine, args.credits),
+        partial(load_encoder, _model_config(args, args.encoder), args.engine, args.credits, _feature_store(args)),
         partial(load_decoder, _model_config(args, args.decoder), args.engine, args.credits),
     )
     return bind_chain(args, loaders)
@@ -181,6 +182,10 @@ def _absolute(model: str) -> str:
 
 def _absolute_file(path: str | None) -> str | None:
     return None if path is None else str(Path(path).expanduser().resolve())
+
+
+def _feature_store(args: AppArgs) -> FeatureStoreConfig:
+    return args.feature_store.model_copy(update={"path": _absolute_file(args.feature_store.path)})
 
 
 def _store_path(store: StoreConfig) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Protocol
 
 from ray.serve.handle import DeploymentHandle
@@ -19,18 +20,20 @@ from ray.serve.handle import DeploymentHandle
 from deployments import metrics
 from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
+from deployments.kept_features import KeptFeatures
 from deployments.logs import logger
 from deployments.packing import pack
 from deployments.placing import keep_to_share, place_model
-from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport
+from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport, versions_of
 from deployments.refusals import yields_refusals
-from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
+from glyph_core.config import CreditConfig, EngineConfig, FeatureStoreConfig, ModelConfig
 from glyph_core.errors import StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
 from glyph_core.types import Page, PageFeatures
 from glyph_core.vision.encoder import VisionEncoder
-from glyph_core.vision.feature_cache import FeatureCache
+from glyph_core.vision.feature_store import FeatureStore, fingerprint
+from glyph_core.vision.feature_store import default_path as default_feature_path
 
 RENDER_CALL_S = 0.05
 RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
@@ -47,6 +50,7 @@ class LoadedEncoder:
     encoder: PageEncoder
     report: StageReport
     model: str = ""  # as the configuration names it
+    store: FeatureStore | None = None  # of its features, on disk
 
 
 class _How(Enum):
@@ -68,7 +72,7 @@ class Encoder:
     ) -> None:
         self._renderer, self._credits = renderer, credit_config
         self._loaded = load()
-        self._features: FeatureCache[EncodedPage] = FeatureCache(int(feature_cache_gb * 1e9))
+        self._features = KeptFeatures(int(feature_cache_gb * 1e9), self._loaded.store)
         self._promises: dict[str, asyncio.Future[EncodedPage]] = {}  # of pages under way, by digest
         self._num_ranges_open = self._num_pages_kept = 0
         self._render_s = 0.0  # of a page, a running mean
@@ -141,7 +145,7 @@ class Encoder:
         range was left."""
         digest = page.page_digest(page.start)
         while True:
-            features = self._features.get(digest)
+            features = await self._features.get(digest)
             if features is None and (promise := self._promises.get(digest)):
                 await asyncio.wait([promise])
                 features = None if promise.cancelled() else promise.result()
@@ -187,7 +191,7 @@ class Encoder:
         promise.set_result(features.result())
         page = features.result()
         if page.error is None:  # what could not be drawn may be drawn next time
-            self._features.put(digest, page, page.values.nbytes)
+            self._features.put(digest, page)
 
     def _encode(self, pages: Sequence[RenderedPage]) -> list[EncodedPage]:
         started_at = time.perf_counter()
@@ -203,13 +207,21 @@ class Encoder:
         ]
 
 
-def load_encoder(config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig) -> LoadedEncoder:
+def load_encoder(
+    config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig, store_config: FeatureStoreConfig
+) -> LoadedEncoder:
     """The vision half of a checkpoint. Raises ModelError where it cannot be loaded, ConfigError where the memory that
-    is planned for both stages is too small."""
+    is planned for both stages is too small or its features cannot be kept where they should."""
     checkpoint = resolve_checkpoint(config.model)
     place = place_model(config, vision_of=checkpoint)
     keep_to_share("encoder", place.device, config, engine_config, credit_config, checkpoint)
     encoder = VisionEncoder(
         family_of(checkpoint), place.dtype, place.device, weights=config.weights, kernels=config.kernels
     )
-    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks), config.model)
+    store = None
+    if store_config.gb and not checkpoint.is_random:  # random weights are others after each start
+        made_by = versions_of("glyph-serve", "torch", "transformers")
+        precision = (place.dtype, place.device.type, config.weights, config.kernels, made_by)
+        folder = Path(store_config.path or default_feature_path()) / fingerprint(checkpoint, *precision)
+        store = FeatureStore(folder, int(store_config.gb * 1e9))
+    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks), config.model, store)

@@ -7,7 +7,7 @@ from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
 from glyph_core.config.evidence import EvidenceConfig
 from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
 from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset
-from glyph_core.config.storage import StoreConfig
+from glyph_core.config.storage import FeatureStoreConfig, StoreConfig
 
 __all__ = [
     "MAX_PAGE_PIXELS",
@@ -17,6 +17,7 @@ __all__ = [
     "CreditConfig",
     "EngineConfig",
     "EvidenceConfig",
+    "FeatureStoreConfig",
     "LimitConfig",
     "ModelConfig",
     "PipelineConfig",

@@ -7,6 +7,15 @@ from pydantic import Field
 from glyph_core.config.base import Config
 
 
+class FeatureStoreConfig(Config):
+    """Pages' features on disk, so that they outlive the encoder."""
+
+    gb: float = Field(0.0, ge=0, description="of features, the oldest going first; 0 keeps none on disk")
+    path: str | None = Field(
+        None, description="a folder on the encoder's machine; None: glyph-serve in its user's cache"
+    )
+
+
 class StoreConfig(Config):
     """The store of uploaded files and of collections. Several gateways may share one."""
 

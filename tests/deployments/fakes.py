@@ -39,6 +39,7 @@ from glyph_core.types import (
     Prompt,
     digest_of,
 )
+from glyph_core.vision.feature_store import FeatureStore
 from tests.deployments.local import LocalHandle, Stored
 
 
@@ -256,6 +257,7 @@ class FakeChain:
     drawing: Any = None  # a DocumentRenderer; None: a FakeRenderer
     num_kv_tokens: int | None = None
     max_kv_pools: float = 1.0
+    feature_store: FeatureStore | None = None
 
     def __post_init__(self) -> None:
         self.drawing = self.drawing or FakeRenderer(self.page_s)
@@ -265,7 +267,7 @@ class FakeChain:
         self.renderer = Renderer(lambda: loaded, self.credit_config.pages_per_message)
         self.encoder = Encoder(
             LocalHandle(self.renderer),
-            lambda: LoadedEncoder(self.vision, report),
+            lambda: LoadedEncoder(self.vision, report, store=self.feature_store),
             self.credit_config,
             self.feature_cache_gb,
         )

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from deployments.refusals import accepted
 from glyph_core.config import CreditConfig
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.types import Answer, AnswerEvent, Progress, TextDelta
+from glyph_core.vision.feature_store import FeatureStore
 from tests.deployments.fakes import (
     FakeChain,
     FakeEngine,
@@ -130,6 +132,24 @@ def test_pages_that_were_seen_are_neither_drawn_nor_encoded_again() -> None:
         assert sum(chain.vision.batches) == 8
         fed = chain.engine.fed[f"{again.request_id}/0"]
         assert [fed[number] for number in range(8)] == [*range(3), *range(5)]
+
+    run(test())
+
+
+def test_pages_that_were_seen_before_a_restart_come_from_disk(tmp_path: Path) -> None:
+    async def test() -> None:
+        first = FakeChain(credit_config=SMALL, feature_store=FeatureStore(tmp_path, 10**6))
+        expected = (await events_of(first, request_about(3)))[-1]
+        while len([path for path in tmp_path.iterdir() if not path.suffix]) < 3:  # they are written behind its back
+            await asyncio.sleep(0.01)
+        again = FakeChain(credit_config=SMALL, feature_store=FeatureStore(tmp_path, 10**6))
+        request = request_about(3)
+        answer = (await events_of(again, request))[-1]
+        assert (again.drawing.num_pages, again.vision.batches) == (0, [])
+        assert [again.engine.fed[f"{request.request_id}/0"][number] for number in range(3)] == [0, 1, 2]
+        assert isinstance(answer, Answer)
+        assert isinstance(expected, Answer)
+        assert (answer.text, answer.timings.encode_s) == (expected.text, 0)
 
     run(test())
 
