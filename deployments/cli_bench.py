@@ -81,6 +81,22 @@ def pipeline(
         print_json(report) if json else print_text(as_lines(report))
 
 
+@bench.command()
+def reuse(
+    visual_tokens: Annotated[int, typer.Option(min=1000, help="of the document")] = 32_768,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+) -> None:
+    """A second question about a document beside the first: from the KV pool, from host memory, from disk.
+
+    A tiny model with random weights on the CPU; starts an endpoint of its own twice. A few minutes.
+    """
+    with errors_reported(as_json=json), phase_shown() as show:
+        from deployments.bench.reuse import as_lines, reuse_report
+
+        report = reuse_report(visual_tokens, show)
+        print_json(report) if json else print_text(as_lines(report))
+
+
 @bench.command("serve")
 def serve_(
     documents: Annotated[

@@ -219,7 +219,7 @@ def load_encoder(
         family_of(checkpoint), place.dtype, place.device, weights=config.weights, kernels=config.kernels
     )
     store = None
-    if store_config.gb and not checkpoint.is_random:  # random weights are others after each start
+    if store_config.gb:
         made_by = versions_of("glyph-serve", "torch", "transformers")
         precision = (place.dtype, place.device.type, config.weights, config.kernels, made_by)
         folder = Path(store_config.path or default_feature_path()) / fingerprint(checkpoint, *precision)
