@@ -43,10 +43,13 @@ class Indexer:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await asyncio.to_thread(self._index.enqueue_members)
+        is_enqueued = False
         while True:
             self._woken.clear()
             try:
+                if not is_enqueued:  # what another configuration has read is not read for this one
+                    await asyncio.to_thread(self._index.enqueue_members)
+                    is_enqueued = True
                 while claim := await asyncio.to_thread(self._index.claim):
                     await self._read(claim)
             except (OSError, sqlite3.Error) as error:  # a disk that is full or away may come back
