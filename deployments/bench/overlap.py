@@ -1,6 +1,7 @@
 """How well the stages overlap on one GPU, at a shape with random weights: the served chain beside its stages alone.
 
     python -m deployments.bench.overlap --out overlap.json                 # the 9B's shape: a GPU of 80 GB
+    python -m deployments.bench.overlap --out overlap.json --part stages   # one part; others in the file stay
     python -m deployments.bench.overlap --out overlap.json --tiny          # does the measurement itself work?
 
 Three parts, each in processes of its own: the stages alone (drawing, encoding and prefilling one long document, one
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -39,10 +40,14 @@ from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls
 from glyph_core.config import PRESETS
 from glyph_core.errors import GlyphError, StageError
 
+PARTS = ("stages", "served", "served_mps")
 CHARS_PER_TOKEN = 4
 PRESET = "glyph-en"
 MPS = "nvidia-cuda-mps-control"
 REQUEST_TIMEOUT_S = 300.0
+
+
+Keep = Callable[[Json], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,9 @@ class OverlapPlan:
 TINY = OverlapPlan("glyph_tiny", 2048, 512, 4, 8, 512, 0.2, has_gpu=False)
 
 
-def overlap_report(plan: OverlapPlan, show: Show, keep: Callable[[Json], None]) -> Json:
-    """``keep`` is handed what there is after each part."""
-    report: Json = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "plan": asdict(plan)}
+def overlap_report(plan: OverlapPlan, wanted: Sequence[str], report: Json, show: Show, keep: Keep) -> None:
+    """Adds the ``wanted`` parts to ``report``; ``keep`` is handed what there is after each of them."""
+    report |= {"date": datetime.now(UTC).isoformat(timespec="seconds"), "plan": asdict(plan)}
     with tempfile.TemporaryDirectory() as folder:
         model = str(write_random_checkpoint(Path(folder) / plan.shape, plan.shape))
         settings = {"plan": asdict(plan), "model": model}
@@ -73,16 +78,15 @@ def overlap_report(plan: OverlapPlan, show: Show, keep: Callable[[Json], None]) 
             "served": lambda: _served(plan, model, show),
             "served_mps": lambda: _served_with_mps(plan, model, show),
         }
-        for name, measure in parts.items():
+        for name in wanted:
             started_at = time.perf_counter()
             try:
-                report[name] = measure()
+                report[name] = parts[name]()
             except (GlyphError, httpx.HTTPError, OSError, subprocess.SubprocessError) as error:
                 report[name] = {"error": f"{type(error).__name__}: {error}"}
             report[name]["part_s"] = round(time.perf_counter() - started_at, 1)
             _compare(report)
             keep(report)
-    return report
 
 
 def _compare(report: Json) -> None:
@@ -192,6 +196,7 @@ def _served_with_mps(plan: OverlapPlan, model: str, show: Show) -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="overlap", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="a JSON file")
+    parser.add_argument("--part", choices=PARTS, action="append", help="measure this alone; may be given several times")
     parser.add_argument("--tiny", action="store_true", help="a tiny shape on the CPU")
     given = parser.parse_args()
 
@@ -200,8 +205,9 @@ def main() -> None:
         sys.stderr.flush()
 
     started_at = time.perf_counter()
-    report = overlap_report(TINY if given.tiny else OverlapPlan(), show, lambda report: _write(given.out, report))
-    _write(given.out, report)
+    before = json.loads(given.out.read_text()) if given.part and given.out.exists() else {}
+    plan = TINY if given.tiny else OverlapPlan()
+    overlap_report(plan, given.part or PARTS, before, show, lambda report: _write(given.out, report))
 
 
 def _write(path: Path, report: Json) -> None:
