@@ -133,7 +133,7 @@ def serve_(
         asked = tuple(question or QUESTIONS)
         workload = Workload(documents_in(documents or []), asked, max_tokens, is_fresh=fresh, seed=seed)
         model, measured = measure_endpoint(url, workload, levels or [Level(rate_per_s=1.0)], duration, warm_up, show)
-        report = report_of(url, model, workload, Objective(ttft_ms, tpot_ms), measured)
+        report = report_of(url, model, workload, Objective(ttft_ms, tpot_ms), duration, measured)
         if picture:
             draw(report, measured, picture)
         print_json(report) if json else print_text(as_text(report))

@@ -137,7 +137,7 @@ def test_goodput_counts_what_was_answered_in_time() -> None:
     late = Sample(1.0, 1.0, 2.5, 2.7, None, num_completion_tokens=3)
     slow = Sample(2.0, 2.0, 2.1, 4.0, None, num_completion_tokens=3)
     refused = Sample(3.0, 3.0, None, 3.01, "overloaded")
-    report = level_report(Level(rate_per_s=1), [in_time, late, slow, refused], Objective(ttft_ms=1000, tpot_ms=200))
+    report = level_report(Level(rate_per_s=1), [in_time, late, slow, refused], Objective(1000, 200), duration_s=4.0)
     assert (report["requests"], report["answered"], report["errors"]) == (4, 3, {"overloaded": 1})
     assert report["answered_per_s"] == 0.75
     assert report["goodput_per_s"] == 0.25
@@ -158,7 +158,7 @@ def test_the_report_as_text_and_as_a_picture(tmp_path: Path) -> None:
     measured = [(level, run(level, 0.4)[0]) for level in (Level(rate_per_s=20), Level(num_clients=2))]
     refused = Sample(0.0, 0.0, None, 0.01, "overloaded")
     measured.append((Level(rate_per_s=99), [refused]))  # nothing to rank
-    report = report_of("http://glyph", "m", WORKLOAD, Objective(2000, 200), measured)
+    report = report_of("http://glyph", "m", WORKLOAD, Objective(2000, 200), 0.4, measured)
     text = as_text(report)
     assert max(map(len, text.splitlines())) <= 100
     assert "20/s" in text

@@ -12,7 +12,11 @@ from deployments.bench.serve_report import latencies
 from deployments.openai_answers import Json
 from glyph_core.errors import ConfigError
 
-RATES = {"requests_per_s": ("asked", "C0"), "answered_per_s": ("answered", "C1"), "goodput_per_s": ("goodput", "C2")}
+RATES = {  # with line widths: equal ones stay visible below one another
+    "requests_per_s": ("asked", "C0", 7),
+    "answered_per_s": ("answered", "C1", 4),
+    "goodput_per_s": ("goodput", "C2", 1.5),
+}
 SPANS = {"e2e": ("whole answer", "C1"), "ttft": ("first token", "C0"), "tpot": ("a later token", "C2")}
 
 
@@ -42,14 +46,17 @@ def _runs(levels: Sequence[Json]) -> list[list[tuple[int, Json]]]:
 
 
 def _draw_rates(axes: Any, levels: Sequence[Json]) -> None:
-    for key, (label, colour) in RATES.items():
+    for key, (label, colour, width) in RATES.items():
         for index, run in enumerate(_runs(levels)):
             values = [level[key] for _, level in run]
-            axes.plot([place for place, _ in run], values, "o-", color=colour, label="" if index else label)
+            places = [place for place, _ in run]
+            axes.plot(places, values, "o-", color=colour, lw=width, ms=4 + width, label="" if index else label)
     axes.set(title="requests a second", ylim=(0, None))
 
 
 def _draw_spans(axes: Any, levels: Sequence[Json]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for name, (label, colour) in SPANS.items():
         for percentile, line in (("p50", "o-"), ("p99", "o--")):
             for index, run in enumerate(_runs(levels)):
@@ -57,8 +64,9 @@ def _draw_spans(axes: Any, levels: Sequence[Json]) -> None:
                 places = [place for place, _ in run]
                 axes.plot(places, values, line, color=colour, label="" if index else f"{label}, {percentile}")
     axes.set(title="latency in ms", yscale="log")
-    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis("{x:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_first_tokens(axes: Any, measured: Sequence[tuple[Level, Sequence[Sample]]], objective_ms: float) -> None:

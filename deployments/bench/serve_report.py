@@ -29,7 +29,12 @@ class Objective:
 
 
 def report_of(
-    url: str, model: str, workload: Workload, objective: Objective, measured: Sequence[tuple[Level, Sequence[Sample]]]
+    url: str,
+    model: str,
+    workload: Workload,
+    objective: Objective,
+    duration_s: float,
+    measured: Sequence[tuple[Level, Sequence[Sample]]],
 ) -> Json:
     return {
         "url": url,
@@ -41,18 +46,19 @@ def report_of(
         "fresh": workload.is_fresh,
         "seed": workload.seed,
         "objective": asdict(objective),
-        "levels": [level_report(level, samples, objective) for level, samples in measured],
+        "duration_s": duration_s,
+        "levels": [level_report(level, samples, objective, duration_s) for level, samples in measured],
         **circumstances(),
     }
 
 
-def level_report(level: Level, samples: Sequence[Sample], objective: Objective) -> Json:
-    """Rates are over the time from the first request's beginning to the last one's end."""
+def level_report(level: Level, samples: Sequence[Sample], objective: Objective, duration_s: float) -> Json:
+    """Rates are over the level's time, or over that until the last answer's end where it is longer."""
     answered = [sample for sample in samples if sample.error is None]
-    seconds = max((sample.ended_s for sample in samples), default=0.0) - min((s.begun_s for s in samples), default=0.0)
+    seconds = max([duration_s, *(sample.ended_s for sample in samples)])
 
     def rate(count: float) -> float:
-        return round(count / seconds, 3) if seconds else 0.0
+        return round(count / seconds, 3)
 
     return {
         "level": level.name,
