@@ -82,7 +82,7 @@ class FusedGlm4vTextModel:
             residual, hidden = self._ops.add_norms(
                 residual, layer.out(attended), layer.post_attention_norm, layer.mlp_norm, self._eps
             )
-            mlp = layer.down(self._ops.silu_mul(layer.gate_up(hidden)))
+            mlp = layer.down(layer.gate_up.gated(hidden, self._ops))
             residual, hidden = self._ops.add_norms(residual, mlp, layer.post_mlp_norm, next_norm, self._eps)
         return hidden
 

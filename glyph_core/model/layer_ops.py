@@ -60,6 +60,10 @@ class LayerOps(Protocol):
         """(N, K) → float8_e4m3fn (N, K) and scales (N, 1) float32 whose product is near ``x``."""
         ...
 
+    def one_row_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+        """:meth:`silu_mul` of the product of ``x`` (1, K) with ``weight`` (2 × I, K) as in :meth:`few_rows`: (1, I)."""
+        ...
+
     def few_rows(
         self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -119,6 +123,9 @@ class TorchOps:
         scale = wide.abs().amax(-1, keepdim=True).clamp(min=1e-12) / E4M3_MAX
         return (wide / scale).to(torch.float8_e4m3fn), scale
 
+    def one_row_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+        return self.silu_mul(self.few_rows(x, weight, scale, None))
+
     def few_rows(
         self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -136,6 +143,7 @@ class TritonOps:
         self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
         self.rotary, self.rotate, self.rotate_halves = layer.rotary, layer.rotate, layer.rotate_halves
         self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, products.few_rows
+        self.one_row_gated = products.one_row_gated
 
 
 def pick_ops(device: torch.device) -> LayerOps:

@@ -27,6 +27,10 @@ class Linear(Protocol):
         """(T, K) → (T, N)."""
         ...
 
+    def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
+        """SiLU of the product's first half times its second: (T, K) → (T, N / 2). The weight has no bias."""
+        ...
+
     @property
     def num_bytes(self) -> int: ...
 
@@ -41,6 +45,11 @@ class DenseLinear:
         if self.ops is not None and x.shape[0] <= self.ops.max_few_rows:
             return self.ops.few_rows(x, self.weight, None, self.bias)
         return F.linear(x, self.weight, self.bias)
+
+    def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
+        if x.shape[0] == 1 and ops.max_few_rows:
+            return ops.one_row_gated(x, self.weight, None)
+        return ops.silu_mul(self(x))
 
     @property
     def num_bytes(self) -> int:
@@ -72,6 +81,11 @@ class Fp8Linear:
             product = (rows.float() * row_scale) @ (self.weight.float() * self.scale[:, None]).t()
         product = product.to(x.dtype)
         return product if self.bias is None else product + self.bias
+
+    def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
+        if x.shape[0] == 1 and ops.max_few_rows:
+            return ops.one_row_gated(x, self.weight, self.scale)
+        return ops.silu_mul(self(x))
 
     @property
     def num_bytes(self) -> int:

@@ -114,6 +114,12 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
             product | {"IN_HALF": is_fp8, "SPLITS": products.SPLITS, "ROWS": rows, "TILE_N": 64, "TILE_K": 128},
             {"num_warps": 4, "num_stages": 4},
         )
+        found[f"one_row_gated {weight}"] = (
+            products.one_row_gated_kernel,
+            types,
+            {"N": INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": is_fp8, "IS_EVEN": True, "TILE_N": 2, "TILE_K": 2048},
+            {"num_warps": 8},
+        )
         found[f"one_row {weight}"] = (
             products.one_row_kernel,
             types,

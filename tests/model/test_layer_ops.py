@@ -98,6 +98,16 @@ def test_products_of_few_rows(num_rows: int, n: int, k: int, has_bias: bool) -> 
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("n", "k"), [(40, 64), (33, 5000)])
+def test_a_gated_product_of_one_row(n: int, k: int) -> None:
+    x, weight = draw(1, k) / k**0.5, draw(2 * n, k, seed=1)
+    got, expected = (ops.one_row_gated(x, weight, None) for ops in (TritonOps(), TorchOps()))
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    quantized, scale = TorchOps().quantize_rows(weight)
+    got, expected = (ops.one_row_gated(x, quantized, scale[:, 0]) for ops in (TritonOps(), TorchOps()))
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_quantised_rows() -> None:
     """The scales are equal; the numbers differ by a rounding at most (Triton's interpreter rounds in its own way)."""
     x = draw(6, 200) * torch.tensor([1e-20, 1e-3, 1, 10, 1000, 0], device=DEVICE)[:, None]

@@ -51,6 +51,35 @@ def one_row_kernel(
     tl.store(out_ptr + column, total.to(out_ptr.dtype.element_ty), mask=column < N)
 
 
+@triton.jit
+def one_row_gated_kernel(
+    x_ptr, weight_ptr, scale_ptr, out_ptr, N: tl.constexpr, K: tl.constexpr, HAS_SCALE: tl.constexpr,
+    IS_EVEN: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr, CHAINED: tl.constexpr = False,
+):  # fmt: skip
+    """The weight's first N rows are the gate, the other N what it opens for: SiLU(gate) × up."""
+    column, inner = tl.program_id(0) * TILE_N + tl.arange(0, TILE_N), tl.arange(0, TILE_K)
+    gate_at = weight_ptr + column.to(tl.int64)[:, None] * K
+    up_at = gate_at + N * K
+    gate, up = _weights(gate_at, inner, column, N, K, IS_EVEN), _weights(up_at, inner, column, N, K, IS_EVEN)
+    begin(CHAINED)
+    x = tl.load(x_ptr + inner, mask=inner < K, other=0.0).to(tl.float32)[None, :]
+    gates, ups = gate.to(tl.float32) * x, up.to(tl.float32) * x
+    for first in tl.static_range(TILE_K, K, TILE_K):
+        k = first + inner
+        x = tl.load(x_ptr + k, mask=k < K, other=0.0).to(tl.float32)[None, :]
+        gates += _weights(gate_at, k, column, N, K, IS_EVEN).to(tl.float32) * x
+        ups += _weights(up_at, k, column, N, K, IS_EVEN).to(tl.float32) * x
+    gated, opened = tl.sum(gates, 1), tl.sum(ups, 1)
+    if HAS_SCALE:
+        gated *= tl.load(scale_ptr + column, mask=column < N, other=0.0)
+        opened *= tl.load(scale_ptr + N + column, mask=column < N, other=0.0)
+    # Rounded as a product that is written and read again would be.
+    gated = gated.to(out_ptr.dtype.element_ty).to(tl.float32)
+    opened = opened.to(out_ptr.dtype.element_ty).to(tl.float32)
+    out = opened * gated / (1 + tl.exp(-gated))
+    tl.store(out_ptr + column, out.to(out_ptr.dtype.element_ty), mask=column < N)
+
+
 @triton.jit(do_not_specialize=["num_rows"])
 def few_rows_kernel(
     x_ptr, weight_ptr, scale_ptr, bias_ptr, out_ptr, num_rows, N: tl.constexpr, K: tl.constexpr,
@@ -103,6 +132,17 @@ def few_rows(
 ) -> torch.Tensor:
     """``x`` (M, K) with M ≤ MAX_FEW_ROWS, ``weight`` (N, K) of x's dtype or float8_e4m3fn with ``scale`` (N,)."""
     return _one_row(x, weight, scale, bias) if x.shape[0] == 1 else _some_rows(x, weight, scale, bias)
+
+
+def one_row_gated(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    """``x`` (1, K), ``weight`` (2 × I, K), gate before up → SiLU(gate) × up, (1, I)."""
+    n, k = weight.shape[0] // 2, weight.shape[1]
+    out, tile_n, tile_k = x.new_empty(1, n), 2, min(2048, triton.next_power_of_2(k))
+    one_row_gated_kernel[(triton.cdiv(n, tile_n),)](
+        x, weight, scale, out, n, k, scale is not None, n % tile_n == 0 and k % tile_k == 0, tile_n, tile_k,
+        num_warps=8, **chained(),
+    )  # fmt: skip
+    return out
 
 
 def _one_row(
