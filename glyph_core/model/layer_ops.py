@@ -17,6 +17,7 @@ E4M3_MAX = 448.0  # the largest number of float8_e4m3fn
 
 class LayerOps(Protocol):
     max_few_rows: int  # of a product that :meth:`few_rows` takes; 0: of none
+    max_few_rows_fp8: int  # the same for weights in 8 bits
 
     def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """RMSNorm (Zhang & Sennrich 2019) over (T, H), in float32 within."""
@@ -74,7 +75,7 @@ class LayerOps(Protocol):
 class TorchOps:
     """The reference; runs anywhere."""
 
-    max_few_rows = 0
+    max_few_rows = max_few_rows_fp8 = 0
 
     def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.float()
@@ -139,7 +140,7 @@ class TritonOps:
     def __init__(self) -> None:
         from glyph_core.model.kernels import layer, products  # triton is not everywhere
 
-        self.max_few_rows = products.MAX_FEW_ROWS
+        self.max_few_rows, self.max_few_rows_fp8 = products.MAX_FEW_ROWS, products.MAX_FEW_ROWS_FP8
         self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
         self.rotary, self.rotate, self.rotate_halves = layer.rotary, layer.rotate, layer.rotate_halves
         self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, products.few_rows

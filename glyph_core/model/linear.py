@@ -70,7 +70,7 @@ class Fp8Linear:
         return cls(quantized, scale[:, 0].contiguous(), bias, ops)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[0] <= self.ops.max_few_rows:
+        if x.shape[0] <= self.ops.max_few_rows_fp8:
             return self.ops.few_rows(x, self.weight, self.scale, self.bias)
         rows, row_scale = self.ops.quantize_rows(x.contiguous())
         if x.is_cuda:

@@ -107,11 +107,13 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
     for weight in ("bf16", "fp8e4nv"):
         product = {"N": HIDDEN, "K": INTERMEDIATE, "HAS_SCALE": weight != "bf16", "HAS_BIAS": False}
         types = {"weight_ptr": f"*{weight}", "scale_ptr": "*fp32"}
-        is_fp8, rows = weight != "bf16", products.MAX_FEW_ROWS
+        is_fp8, rows = weight != "bf16", 16 if weight != "bf16" else products.MAX_FEW_ROWS
         found[f"few_rows {weight}"] = (
             products.few_rows_kernel,
             types,
-            product | {"IN_HALF": is_fp8, "SPLITS": products.SPLITS, "ROWS": rows, "TILE_N": 64, "TILE_K": 128},
+            product
+            | {"IN_HALF": is_fp8, "WEIGHT_FIRST": not is_fp8, "SPLITS": products.SPLITS, "ROWS": rows}
+            | {"TILE_N": 32 if is_fp8 else 64, "TILE_K": 256 if is_fp8 else 128},
             {"num_warps": 4, "num_stages": 4},
         )
         found[f"one_row_gated {weight}"] = (

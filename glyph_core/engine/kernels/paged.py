@@ -177,9 +177,10 @@ def merge_kernel(
     NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, TILE: tl.constexpr, CHAINED: tl.constexpr = False,
 ):  # fmt: skip
     """One program a query and head. A query without parts is padding; its output is 0."""
-    begin(CHAINED)
     query, head = tl.program_id(0), tl.program_id(1)
     first, last = tl.load(part_starts_ptr + query), tl.load(part_starts_ptr + query + 1)
+    row = tl.load(rows_ptr + query).to(tl.int64)
+    begin(CHAINED)  # those come from the host
     column, offset = tl.arange(0, HEAD_DIM), tl.arange(0, TILE)
     highest = tl.full([1], NOTHING, tl.float32)
     total = tl.zeros([1], tl.float32)
@@ -194,7 +195,7 @@ def merge_kernel(
         merged = merged * shrink + tl.sum(weights[:, None] * parts.to(tl.float32), 0)
         total = total * shrink + tl.sum(weights, 0)
         highest = higher
-    to = (tl.load(rows_ptr + query).to(tl.int64) * NUM_HEADS + head) * HEAD_DIM + column
+    to = (row * NUM_HEADS + head) * HEAD_DIM + column
     merged = merged / tl.where(total > 0, total, 1.0)
     tl.store(out_ptr + to, merged.to(out_ptr.dtype.element_ty))
 
@@ -258,10 +259,13 @@ def attend(
     num_kv_heads = k_cache.shape[2]
     group = num_heads // num_kv_heads
     num_rows = max(MIN_ROWS, triton.next_power_of_2(num_members * group))
+    tile = tile_of(num_rows, head_dim)
+    if rows.shape[0] == 1 and num_rows == MIN_ROWS and q.dtype.itemsize == 2:
+        tile = 128  # one sequence is cut so small that a task is one turn
     attend_kernel[(tasks.shape[0], num_kv_heads)](
         q, k_cache, v_cache, parts, lse, tasks, members, rows, part_starts, tables,
         scale, q.stride(0), q.stride(1), tables.stride(0),
-        num_kv_heads, group, head_dim, k_cache.shape[1], num_rows, tile_of(num_rows, head_dim),
+        num_kv_heads, group, head_dim, k_cache.shape[1], num_rows, tile,
         num_warps=4, num_stages=2, **chained(),
     )  # fmt: skip
 

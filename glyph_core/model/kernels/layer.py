@@ -74,16 +74,16 @@ def add_norms_kernel(
     WIDTH: tl.constexpr,
     CHAINED: tl.constexpr = False,
 ):
-    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
     exists = column < SIZE
-    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
     post = tl.load(post_ptr + column, mask=exists, other=0.0)
+    following = tl.load(next_ptr + column, mask=exists, other=0.0)
+    begin(CHAINED)  # weights stay as they are
+    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
     normed = _normed(x, post, eps, SIZE).to(tl.float32)
     residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
     summed = (residual.to(tl.float32) + normed).to(residual.dtype)
     tl.store(sum_ptr + row + column, summed, mask=exists)
-    following = tl.load(next_ptr + column, mask=exists, other=0.0)
     tl.store(out_ptr + row + column, _normed(summed.to(tl.float32), following, eps, SIZE), mask=exists)
 
 

@@ -16,6 +16,7 @@ import triton.language as tl
 from glyph_core.model.kernels.chain import begin, chained
 
 MAX_FEW_ROWS = 32
+MAX_FEW_ROWS_FP8 = 16  # more are quantised, and multiplied in 8 bits
 SPLITS, MAX_SPLIT_N = 4, 8192  # of a weight that has too few rows to keep all multiprocessors busy
 
 
@@ -83,32 +84,42 @@ def one_row_gated_kernel(
 @triton.jit(do_not_specialize=["num_rows"])
 def few_rows_kernel(
     x_ptr, weight_ptr, scale_ptr, bias_ptr, out_ptr, num_rows, N: tl.constexpr, K: tl.constexpr,
-    HAS_SCALE: tl.constexpr, HAS_BIAS: tl.constexpr, IN_HALF: tl.constexpr, SPLITS: tl.constexpr, ROWS: tl.constexpr,
-    TILE_N: tl.constexpr, TILE_K: tl.constexpr, CHAINED: tl.constexpr = False,
+    HAS_SCALE: tl.constexpr, HAS_BIAS: tl.constexpr, IN_HALF: tl.constexpr, WEIGHT_FIRST: tl.constexpr,
+    SPLITS: tl.constexpr, ROWS: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr,
+    CHAINED: tl.constexpr = False,
 ):  # fmt: skip
-    """One program a tile of the weight's rows and a part of its columns; the parts' sums lie one after the other."""
+    """One program a tile of the weight's rows and a part of its columns; the parts' sums lie one after the other.
+
+    The tensor cores' first operand is the weight, or the tokens where what is converted on the way should not go
+    through shared memory again."""
     row, column, inner = tl.arange(0, ROWS), tl.program_id(0) * TILE_N + tl.arange(0, TILE_N), tl.arange(0, TILE_K)
     is_row, is_column = row < num_rows, column < N
-    summed = tl.zeros([TILE_N, ROWS], tl.float32)
+    summed = tl.zeros([TILE_N, ROWS] if WEIGHT_FIRST else [ROWS, TILE_N], tl.float32)
     part: tl.constexpr = (K + TILE_K * SPLITS - 1) // (TILE_K * SPLITS) * TILE_K
     start = tl.program_id(1) * part
     begin(CHAINED)
     for first in range(start, min(start + part, K), TILE_K):
         k = first + inner
-        x = tl.load(x_ptr + row[None, :] * K + k[:, None], mask=is_row[None, :] & (k < K)[:, None], other=0.0)
+        x = tl.load(x_ptr + row[:, None] * K + k[None, :], mask=is_row[:, None] & (k < K)[None, :], other=0.0)
         at = weight_ptr + column.to(tl.int64)[:, None] * K + k[None, :]
         weight = tl.load(at, mask=is_column[:, None] & (k < K)[None, :], other=0.0)
         if IN_HALF:  # a sixteenth, so that no token's number is beyond float16
             x = (x.to(tl.float32) * 0.0625).to(tl.float16)
-        summed = tl.dot(weight.to(x.dtype), x, summed, input_precision="ieee")
+        weight = weight.to(x.dtype)
+        if WEIGHT_FIRST:
+            summed = tl.dot(weight, tl.trans(x), summed, input_precision="ieee")
+        else:
+            summed = tl.dot(x, tl.trans(weight), summed, input_precision="ieee")
+    if WEIGHT_FIRST:
+        summed = tl.trans(summed)
     if IN_HALF:
         summed *= 16.0
     if HAS_SCALE:
-        summed *= tl.load(scale_ptr + column, mask=is_column, other=0.0)[:, None]
+        summed *= tl.load(scale_ptr + column, mask=is_column, other=0.0)[None, :]
     if HAS_BIAS:
-        summed += tl.load(bias_ptr + column, mask=is_column, other=0.0).to(tl.float32)[:, None]
-    to = out_ptr + tl.program_id(1) * num_rows * N + row[None, :] * N + column[:, None]
-    tl.store(to, summed.to(out_ptr.dtype.element_ty), mask=is_row[None, :] & is_column[:, None])
+        summed += tl.load(bias_ptr + column, mask=is_column, other=0.0).to(tl.float32)[None, :]
+    to = out_ptr + tl.program_id(1) * num_rows * N + row[:, None] * N + column[None, :]
+    tl.store(to, summed.to(out_ptr.dtype.element_ty), mask=is_row[:, None] & is_column[None, :])
 
 
 @triton.jit
@@ -163,11 +174,12 @@ def _some_rows(
     (num_rows, k), n = x.shape, weight.shape[0]
     out, splits = x.new_empty(num_rows, n), 1 if n > MAX_SPLIT_N else SPLITS
     summed = out if splits == 1 else x.new_empty(splits, num_rows, n, dtype=torch.float32)
-    tile_k = min(128, max(16, triton.next_power_of_2(k)))
-    few_rows_kernel[(triton.cdiv(n, 64), splits)](
+    in_half = scale is not None and x.dtype.itemsize == 2
+    tile_n, tile_k = (32, 256) if in_half else (64, 128)
+    few_rows_kernel[(triton.cdiv(n, tile_n), splits)](
         x, weight, scale, bias, summed, num_rows, n, k, scale is not None, bias is not None and splits == 1,
-        scale is not None and x.dtype.itemsize == 2, splits, 16 if num_rows <= 16 else MAX_FEW_ROWS, 64, tile_k,
-        num_warps=4, num_stages=4, **chained(),
+        in_half, not in_half, splits, 16 if num_rows <= 16 else 32, tile_n,
+        min(tile_k, max(16, triton.next_power_of_2(k))), num_warps=4, num_stages=4, **chained(),
     )  # fmt: skip
     if splits > 1:
         width = min(1024, triton.next_power_of_2(n))
