@@ -84,7 +84,7 @@ class Echo:
                 return await Batch(batch_files(folder), questions, journal, endpoint, 2, tell).run()
 
         with Journal(self.out, forget_failures=retry_failed) as journal:
-            return asyncio.run(asyncio.wait_for(run(journal), 60))
+            return asyncio.run(asyncio.wait_for(run(journal), 300))
 
 
 @pytest.fixture

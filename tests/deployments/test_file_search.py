@@ -49,7 +49,7 @@ def run(test: Test, **replies: tuple[str, float]) -> None:
             decoder.requests.clear()
             await test(client, decoder)
 
-    asyncio.run(asyncio.wait_for(in_service(), 60))
+    asyncio.run(asyncio.wait_for(in_service(), 300))
 
 
 def about(collection_id: str, question: str, *, rounds: int = 1, **tool: Any) -> dict[str, Any]:

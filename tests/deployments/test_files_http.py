@@ -31,7 +31,7 @@ def run(test: Test, *, access: AccessConfig | None = None, store: StoreConfig | 
         ) as client:
             await test(client)
 
-    asyncio.run(asyncio.wait_for(in_service(), 60))
+    asyncio.run(asyncio.wait_for(in_service(), 300))
 
 
 async def upload(
@@ -130,7 +130,7 @@ def test_a_question_about_an_uploaded_file() -> None:
             await client.delete(f"/v1/files/{file['id']}")
             assert_error(await client.post("/v1/chat/completions", json=body), 404, "not_found", "file_id")
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), 300))
 
 
 def test_keys_own_their_files_and_teams_share_theirs(tmp_path: Path) -> None:
