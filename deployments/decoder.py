@@ -39,7 +39,7 @@ from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import Answer, AnswerEvent, DocumentPlan
 
-EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a tenth of a second, its parsing anew a few
+EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
 PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
 
 
