@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Trains a reading checkpoint from scratch, and exports it.
+"""Trains a reading checkpoint from scratch, and exports it; with ``--stage``, one of any family further.
 
     scripts/collect_text.py --out build/text_sources.json.gz
     scripts/train.py --text build/text_sources.json.gz --out build/run
     scripts/train.py --text build/text_sources.json.gz --out build/run --resume build/run   # another leg
     torchrun --standalone --nproc-per-node=4 scripts/train.py …                             # a GPU each
+
+    scripts/train.py --stage align --model FOLDER --data qa.jsonl --out build/align          # its projector
+    scripts/train.py --stage instruct --model build/align/export --data qa.jsonl --out build/instruct --resume
 
 ``--out`` holds the state, the log and the evaluations; at the end of the run the checkpoint is in ``--out``/export.
 """
@@ -58,6 +61,11 @@ def _evaluation_sets(args: argparse.Namespace, typesetter: Typesetter, rows: Seq
 
 
 def main() -> None:
+    if "--stage" in sys.argv:
+        from glyph_core.training.stages.command import run_stage
+
+        run_stage(sys.argv[1:])
+        return
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     values = yaml.safe_load(args.config.read_text(encoding="utf-8"))

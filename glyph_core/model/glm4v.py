@@ -20,6 +20,7 @@ class Glm4vFamily(PatchFamily):
 
     architecture = "Glm4vForConditionalGeneration"
     vision_parts = ("model.visual",)
+    projector_parts = ("model.visual.merger", "model.visual.downsample", "model.visual.post_layernorm")
     vision_names = ("visual.",)
     image_token_id = 151343
     has_axes = True

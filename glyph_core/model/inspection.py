@@ -12,10 +12,9 @@ from glyph_core.model.chat_template import read_chat_template, render_chat_templ
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.family import Family, family_of
 from glyph_core.model.shape import AnyShape
-from glyph_core.model.shards import Part, shards_of, stored_weights
+from glyph_core.model.shards import PARTS, Part, shards_of, stored_weights
 from glyph_core.model.token_counter import TokenCounter
 
-PARTS: tuple[Part, ...] = ("vision", "text")
 PAGE_TURN = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "probe"}]}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class LlavaFamily(TransformersFamily):
     architecture = "LlavaForConditionalGeneration"
     vision_parts = ("model.vision_tower", "model.multi_modal_projector")
+    projector_parts = ("model.multi_modal_projector", "model.image_newline")
     vision_names = ("vision_tower.", "multi_modal_projector.")
     image_token_id = 32000
     has_axes = False
@@ -48,17 +49,13 @@ class LlavaFamily(TransformersFamily):
     def load_vision(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> VisionModel:
+        self.refuse(weights=weights, kernels=kernels)
+        return self.vision_of(self.load_part("vision", dtype, device, "sdpa"), dtype, device)
+
+    def vision_of(self, model: Any, dtype: torch.dtype, device: torch.device) -> VisionModel:
         from glyph_core.model.transformers_vision import TileVisionModel
 
-        return TileVisionModel(
-            *self.load_tower(dtype, device, weights=weights, kernels=kernels), drops_class=self.drops_class
-        )
-
-    def load_tower(self, dtype: torch.dtype, device: torch.device, *, weights: str, kernels: str) -> tuple[Any, Any]:
-        """CLIP and the projector, and the layers whose hidden states are the features."""
-        self.refuse(weights=weights, kernels=kernels)
-        model = self.load_part("vision", dtype, device, "sdpa")
-        return model, model.config.vision_feature_layer
+        return TileVisionModel(model, model.config.vision_feature_layer, drops_class=self.drops_class)
 
     @property
     def drops_class(self) -> bool:

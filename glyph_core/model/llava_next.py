@@ -3,7 +3,7 @@ its own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glyph_core.errors import ModelError
 from glyph_core.model.llava import LlavaFamily
@@ -25,9 +25,7 @@ class LlavaNextFamily(LlavaFamily):
             raise ModelError(f"{self.checkpoint.path}: vision_feature_select_strategy has to be 'default' for tiles")
         return NextTileGeometry(self.read_look(), read_pinpoints(self.checkpoint.path))
 
-    def load_vision(
-        self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
-    ) -> VisionModel:
+    def vision_of(self, model: Any, dtype: torch.dtype, device: torch.device) -> VisionModel:
         from glyph_core.model.transformers_vision import NextTileVisionModel
 
-        return NextTileVisionModel(*self.load_tower(dtype, device, weights=weights, kernels=kernels), drops_class=True)
+        return NextTileVisionModel(model, model.config.vision_feature_layer, drops_class=True)

@@ -75,6 +75,8 @@ def make_random_part(
     small = deepcopy(config)
     for half in (small.text_config, small.vision_config):
         setattr(half, "depth" if hasattr(half, "depth") else "num_hidden_layers", 1)
+        half.intermediate_size = 8  # buffers don't depend on it, nor on the vocabulary
+    small.text_config.vocab_size, small.text_config.pad_token_id = 8, None
     buffers = dict(part._from_config(small).named_buffers())  # rotary frequencies and the like: no layer has its own
     with torch.device("meta"):
         model = part._from_config(config, dtype=dtype, attn_implementation=attention)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Qwen25VLFamily(PatchFamily):
     architecture = "Qwen2_5_VLForConditionalGeneration"
     vision_parts = ("model.visual",)
+    projector_parts = ("model.visual.merger", "model.visual.deepstack_merger_list")
     vision_names = ("visual.",)
     image_token_id = 151655
     has_axes = True

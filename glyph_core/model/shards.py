@@ -22,6 +22,7 @@ MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 DTYPE_BITS = {"F64": 64, "I64": 64, "F32": 32, "I32": 32, "F16": 16, "BF16": 16, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
 
 Part = Literal["text", "vision"]
+PARTS: tuple[Part, ...] = ("vision", "text")
 Keeps = Callable[[str], bool]  # of a weight's name in the files: whether a part needs it
 
 

@@ -12,7 +12,7 @@ from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import Checkpoint, read_json
 from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
 from glyph_core.model.shape import AnyShape, ModelShape, TowerShape, text_shape
-from glyph_core.model.shards import Keeps, Part, fetch_shards
+from glyph_core.model.shards import PARTS, Keeps, Part, fetch_shards
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ class TransformersFamily(ABC):
 
     architecture: ClassVar[str]  # transformers' class
     vision_parts: ClassVar[tuple[str, ...]]  # its children that are not the language model's
+    projector_parts: ClassVar[tuple[str, ...]]  # of the vision half, what stands between tower and language model
     vision_names: ClassVar[tuple[str, ...]]  # one of these is in the names of its weights, in files of any age
     shared_names: ClassVar[tuple[str, ...]] = ()  # of weights that both halves take
     image_token_id: ClassVar[int]  # where config.json does not name it
@@ -55,6 +56,21 @@ class TransformersFamily(ABC):
     def load_vision(
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> VisionModel: ...
+
+    @abstractmethod
+    def vision_of(self, model: Any, dtype: torch.dtype, device: torch.device) -> VisionModel:
+        """The vision half of a transformers model that has it."""
+
+    def load_whole(self, dtype: torch.dtype, device: torch.device) -> Any:
+        """The transformers model with both halves, for training. Raises ModelError."""
+        for part in PARTS:
+            self.fetch(part)
+        import transformers
+
+        from glyph_core.model.loading import load_part
+
+        base = getattr(transformers, self.architecture)
+        return load_part(base, self.checkpoint.path, dropped=(), dtype=dtype, device=device, attention="sdpa")
 
     @abstractmethod
     def vision_shape(self) -> TowerShape:
@@ -154,11 +170,15 @@ class PatchFamily(TransformersFamily):
         grids = [self.grid_thw(width_px=page.shape[1], height_px=page.shape[0]) for page in pages]
         return torch.from_numpy(np.concatenate(tiles)), torch.tensor(grids)
 
-    def load_patch_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
+    def vision_of(self, model: Any, dtype: torch.dtype, device: torch.device) -> VisionModel:
         from glyph_core.model.pixel_levels import PixelLevels
         from glyph_core.model.transformers_vision import PatchVisionModel
+
+        return PatchVisionModel(model, PixelLevels(self.geometry, dtype, device))
+
+    def load_patch_vision(self, dtype: torch.dtype, device: torch.device) -> VisionModel:
         from glyph_core.model.whole_kernels import replace_whole_kernels
 
         model = self.load_part("vision", dtype, device, "sdpa")
         replace_whole_kernels(model)
-        return PatchVisionModel(model, PixelLevels(self.geometry, dtype, device))
+        return self.vision_of(model, dtype, device)
