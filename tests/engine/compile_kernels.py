@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from glyph_core.engine.kernels import likeliest, paged
+from glyph_core.engine.kernels import likeliest, paged, store
 from glyph_core.model.kernels import layer, products
 
 HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
@@ -28,9 +28,9 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
     partial = {"lse_ptr": "*fp32"}
     heads = {"NUM_KV_HEADS": KV_HEADS, "HEAD_DIM": HEAD_DIM}
     found: dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]] = {
-        "write": (paged.write_kernel, {"slots_ptr": "*i64"}, {**heads, "WIDTH": 256}, {"num_warps": 1}),
+        "write": (store.write_kernel, {"slots_ptr": "*i64"}, {**heads, "WIDTH": 256}, {"num_warps": 1}),
         "rotate_write": (
-            paged.rotate_write_kernel,
+            store.rotate_write_kernel,
             {"slots_ptr": "*i64", "cos_ptr": "*fp32", "sin_ptr": "*fp32"},
             {"NUM_HEADS": HEADS, **heads, "HALF": 32, "Q_WIDTH": 1024, "KV_WIDTH": 256},
             {"num_warps": 4},

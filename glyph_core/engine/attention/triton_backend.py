@@ -16,7 +16,7 @@ from glyph_core.engine.attention.decode_plan import plan_decode
 from glyph_core.engine.attention.decode_tasks import DecodeTasks, TaskSizes
 from glyph_core.engine.attention.prefill import PrefillAttention
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
-from glyph_core.engine.kernels import paged
+from glyph_core.engine.kernels import paged, store
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
 
@@ -93,14 +93,14 @@ class TritonStep:
     is_shared: bool = False
 
     def __call__(self, layer_idx: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        paged.write_kv(k, v, self.cache.k[layer_idx], self.cache.v[layer_idx], self.slot_mapping)
+        store.write_kv(k, v, self.cache.k[layer_idx], self.cache.v[layer_idx], self.slot_mapping)
         return self._attend(layer_idx, q, scale)
 
     def attend_unrotated(
         self, layer_idx: int, heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, scale: float
     ) -> torch.Tensor:
         k_cache, v_cache = self.cache.k[layer_idx], self.cache.v[layer_idx]
-        paged.rotate_write(heads, cos, sin, k_cache, v_cache, self.slot_mapping)
+        store.rotate_write(heads, cos, sin, k_cache, v_cache, self.slot_mapping)
         num_heads = heads.shape[1] - 2 * self.cache.num_kv_heads
         return self._attend(layer_idx, heads[:, :num_heads].transpose(0, 1), scale)
 
