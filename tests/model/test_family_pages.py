@@ -21,7 +21,7 @@ from tests.tiny_checkpoint import question_about, random_pages
 from tests.tiny_families import FAMILIES, PINPOINTS, TILE, hf_inputs, make_tiny
 
 CPU = torch.device("cpu")
-SIZES = [(224, 112), (140, 196), (100, 333), (28, 28), (333, 100), (57, 56), (240, 310)]  # px
+SIZES = [(224, 112), (140, 196), (100, 333), (28, 28), (333, 100), (57, 56), (240, 310), (224, 84), (84, 224)]  # px
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
