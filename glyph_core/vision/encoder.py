@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from glyph_core.model.family import Family
+from glyph_core.model.shape import MAX_PAGE_PATCHES
 from glyph_core.types import Page, PageFeatures
+
+MAX_FORWARD_PX = MAX_PAGE_PATCHES * 14 * 14
 
 
 class VisionEncoder:
-    """Encodes pages of any sizes in one forward of the vision tower."""
+    """Encodes pages of any sizes together, in as few forwards of the vision tower as its memory allows."""
 
     def __init__(
         self,
@@ -32,14 +35,32 @@ class VisionEncoder:
 
         Each page's features are (num_visual_tokens, feature size) of the model's dtype, in memory of their own.
         """
-        if not pages:
-            return []
+        return [features for batch in _forwards(pages) for features in self._encode(batch)]
+
+    def _encode(self, pages: Sequence[Page]) -> list[PageFeatures]:
+        """In one forward."""
         patches, grid_thw = self._family.preprocess([page.pixels for page in pages])
         encoded = _on_host(self._model.encode(patches, grid_thw))
         return [
             PageFeatures(plan=page.plan, grid_thw=(t, h, w), features=features, error=page.error)
             for page, (t, h, w, *_), features in zip(pages, grid_thw.tolist(), encoded, strict=True)
         ]
+
+
+def _forwards(pages: Sequence[Page]) -> Iterator[list[Page]]:
+    """Runs of pages that together are no larger than the largest page: more would take more memory than is planned, and
+    be no faster."""
+    batch: list[Page] = []
+    area = 0
+    for page in pages:
+        height, width = page.pixels.shape[:2]
+        if batch and area + height * width > MAX_FORWARD_PX:
+            yield batch
+            batch, area = [], 0
+        batch.append(page)
+        area += height * width
+    if batch:
+        yield batch
 
 
 def _on_host(pages: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -59,6 +59,25 @@ def test_pages_at_once_equal_pages_one_by_one(encoder: VisionEncoder) -> None:
         torch.testing.assert_close(together.features, alone.features, rtol=0, atol=5e-6)
 
 
+def test_large_pages_go_in_several_forwards(encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is planned for is the largest page, not eight of them."""
+    pages = as_pages(random_pages(SIZES))
+    together = encoder.encode(pages)
+    sizes: list[int] = []
+    encode = encoder._model.encode
+
+    def noting(patches: torch.Tensor, grid_thw: torch.Tensor) -> list[torch.Tensor]:
+        sizes.append(len(grid_thw))
+        return encode(patches, grid_thw)
+
+    monkeypatch.setattr(encoder._model, "encode", noting)
+    monkeypatch.setattr("glyph_core.vision.encoder.MAX_FORWARD_PX", 224 * 112 + 140 * 196)
+    for one, other in zip(encoder.encode(pages), together, strict=True):
+        assert one.plan is other.plan
+        torch.testing.assert_close(one.features, other.features, rtol=0, atol=5e-6)
+    assert sizes == [2, 2, 1]  # the third is larger than wide pages are, and takes the fourth along
+
+
 def test_gray_and_rgb_pages_are_alike(encoder: VisionEncoder) -> None:
     [gray] = random_pages([(140, 196)])
     rgb = np.repeat(gray[..., None], 3, axis=-1)
