@@ -21,7 +21,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from glyph_core.config import SamplingConfig
-from glyph_core.engine.engine import EngineStats, TokenOutput
+from glyph_core.engine.engine import TokenOutput
+from glyph_core.engine.stats import EngineStats
 from glyph_core.errors import GlyphError, StageError
 from glyph_core.types import Prompt
 

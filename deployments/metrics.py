@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ray.serve import metrics
 
 if TYPE_CHECKING:
-    from glyph_core.engine.engine import EngineStats
+    from glyph_core.engine.stats import EngineStats
     from glyph_core.types import Answer
 
 SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

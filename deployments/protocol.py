@@ -19,7 +19,7 @@ from glyph_core.types import Message, Page, PageChoice, PageError, PagePlan
 if TYPE_CHECKING:
     import numpy as np
 
-    from glyph_core.engine.engine import EngineStats
+    from glyph_core.engine.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from deployments.renderer import LoadedRenderer
 from glyph_core.answering.reader import Reader
 from glyph_core.config import PRESETS, SamplingConfig
 from glyph_core.documents.blocks import Document, TextBlock
-from glyph_core.engine.engine import EngineStats, TokenOutput
+from glyph_core.engine.engine import TokenOutput
+from glyph_core.engine.stats import EngineStats
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.rendering.page_text import PageText

@@ -21,6 +21,7 @@ from glyph_core.engine.replay import Replayer
 from glyph_core.engine.sampler import SampledToken, SamplerState
 from glyph_core.engine.scheduler import Chunk, Scheduler
 from glyph_core.engine.sequence import Sequence
+from glyph_core.engine.stats import EngineStats
 from glyph_core.engine.token_mask import TokenMask
 from glyph_core.errors import ContextLengthError, InvalidRequestError, StageError
 from glyph_core.model.family import TextModel
@@ -41,18 +42,6 @@ class TokenOutput:
 
 Constrain = Callable[[SamplingConfig, Prompt, int], TokenMask | None]
 """What a request asks for, its prompt and the size of the vocabulary → its mask; may raise InvalidRequestError."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    num_running: int
-    num_waiting: int
-    num_blocks: int
-    num_free_blocks: int  # referenced by no sequence; their contents may still be cached
-    num_cached_blocks: int  # whose contents are known, referenced or free
-    num_preemptions: int  # since the engine was made
-    num_host_blocks: int = 0  # whose contents are kept in host memory
-    num_restored_blocks: int = 0  # copied back from there, since the engine was made
 
 
 class Engine:

@@ -22,7 +22,8 @@ from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
 from glyph_core.documents.blocks import Document, TextBlock
-from glyph_core.engine.engine import EngineStats, TokenOutput
+from glyph_core.engine.engine import TokenOutput
+from glyph_core.engine.stats import EngineStats
 from glyph_core.errors import ContextLengthError, EmptyDocumentError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, estimate_num_tokens

@@ -69,7 +69,7 @@ def test_names_say_their_units() -> None:
 
 
 def test_a_counter_goes_on_from_what_the_engine_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from glyph_core.engine.engine import EngineStats
+    from glyph_core.engine.stats import EngineStats
 
     counted: list[float] = []
     monkeypatch.setattr(metrics.Counter, "inc", lambda self, value=1, **tags: counted.append(value))

@@ -16,7 +16,7 @@ from deployments.faults import as_glyph_error, is_replica_death
 from deployments.packing import pack, unpack
 from deployments.protocol import DecoderStats, EncoderStats, RenderedPage, StageReport
 from deployments.renderer import RendererStats
-from glyph_core.engine.engine import EngineStats
+from glyph_core.engine.stats import EngineStats
 from glyph_core.errors import GlyphError, OverloadedError, StageError
 from glyph_core.types import Answer, Page, PageError, PageFeatures, PagePlan, Progress, TextDelta, Timings, Usage
 from tests.deployments.fakes import range_of, request_about, stored

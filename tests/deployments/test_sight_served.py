@@ -123,6 +123,8 @@ def test_the_live_picture_of_a_running_service(fake_app: App) -> None:
         assert next(lines)
         wait_until(lambda: fake_app.num_pages_rendered() > num_before, 10)
         picture = fetch_status(fake_app.url)
+    [gateway] = fake_app.replicas("Gateway")
+    assert not [part.path for part in gateway.memory_maps() if "torch" in part.path]  # 190 MB, for some numbers
     assert picture["requests"] == {"open": 1, "max_open": MAX_OPEN}
     assert (picture["decoder"]["requests"], picture["decoder"]["sequences_running"]) == (1, 1)
     assert picture["decoder"]["kv_blocks_used"] == 1

@@ -11,7 +11,7 @@ from deployments.entrance import Entrance, OverloadConfig
 from deployments.protocol import DecoderStats, EncoderStats, StageReport
 from deployments.recent import LastMinute
 from deployments.status import status_json, summed
-from glyph_core.engine.engine import EngineStats
+from glyph_core.engine.stats import EngineStats
 from tests.deployments.test_http_api import ANSWER
 
 

@@ -269,3 +269,26 @@ def test_every_layer_of_the_app_is_inside_the_visits() -> None:
         assert [layer.cls for layer in api.user_middleware] == [Visits]
 
     run(visit)
+
+
+def test_a_client_that_leaves_in_the_middle_of_the_upload_is_no_fault(lines: Lines) -> None:
+    async def test() -> None:
+        async with serving(ScriptedDecoder([ANSWER])) as client:
+            gateway = client._transport.app  # type: ignore[attr-defined]
+            arriving = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+            scope = {"type": "http", "method": "POST", "path": CHAT, "headers": [], "query_string": b"",
+                     "root_path": ""}  # fmt: skip
+
+            async def receive() -> Any:
+                return arriving.pop(0)
+
+            async def send(message: Any) -> None:
+                """Nobody is there to read it."""
+
+            await gateway(scope, receive, send)
+            line = the_line(lines)
+            assert (line.outcome, line.http_status, line.body_bytes) == ("left", 499, 1)
+            picture = (await client.get("/status")).json()
+            assert picture["requests"]["open"] == 0
+
+    asyncio.run(asyncio.wait_for(test(), 20))

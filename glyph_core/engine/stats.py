@@ -1,0 +1,17 @@
+"""What an engine says of itself. Without torch: the gateway, which shows it, has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    num_running: int
+    num_waiting: int
+    num_blocks: int
+    num_free_blocks: int  # referenced by no sequence; their contents may still be cached
+    num_cached_blocks: int  # whose contents are known, referenced or free
+    num_preemptions: int  # since the engine was made
+    num_host_blocks: int = 0  # whose contents are kept in host memory
+    num_restored_blocks: int = 0  # copied back from there, since the engine was made
