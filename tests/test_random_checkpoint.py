@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ import torch
 from deployments.bench.random_checkpoint import write_random_checkpoint
 from deployments.decoder import load_decoder
 from deployments.encoder import load_encoder
-from glyph_core.config import CreditConfig, EngineConfig, ModelConfig, PipelineConfig, SamplingConfig
+from glyph_core.config import (
+    CreditConfig,
+    EngineConfig,
+    FeatureStoreConfig,
+    ModelConfig,
+    PipelineConfig,
+    SamplingConfig,
+)
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.pipeline import Pipeline
@@ -36,16 +44,23 @@ def test_a_pipeline_answers_the_same_every_time(folder: Path, weights: str) -> N
 
 def test_both_stages_say_so(folder: Path) -> None:
     model = ModelConfig(model=str(folder), device="cpu")
-    for load in (load_encoder, load_decoder):
+    for load in (partial(load_encoder, store_config=FeatureStoreConfig()), load_decoder):
         report = load(model, EngineConfig(kv_memory_gb=0.01), CreditConfig()).report
         assert any("answers mean nothing" in fallback for fallback in report.fallbacks)
     assert resolve_checkpoint("glyph-mini").fallbacks == ()
 
 
-def test_transformers_modules_have_no_random_weights(folder: Path) -> None:
+def test_transformers_modules_take_random_weights_too(folder: Path) -> None:
     config = PipelineConfig.model_validate({"model": {"kernels": "transformers", "device": "cpu"}})
+    answer = Pipeline.from_pretrained(folder, config).ask([DocumentSource("a.txt", b"A")], "When?", sampling=SAMPLING)
+    assert len(answer.token_ids) == 4
+    assert all(logprob > -100 for logprob in answer.token_logprobs)  # numbers, not what memory held
+
+
+def test_transformers_modules_run_no_eight_bits(folder: Path) -> None:
+    model = {"kernels": "transformers", "weights": "fp8", "device": "cpu"}
     with pytest.raises(ConfigError, match=r"set model\.kernels to auto"):
-        Pipeline.from_pretrained(folder, config)
+        Pipeline.from_pretrained(folder, PipelineConfig.model_validate({"model": model}))
 
 
 def test_drawn_numbers_are_the_same_in_every_dtype(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,8 @@ class Scheduler:
         """Queues ``sequence`` and holds what the prefix cache has of it."""
         insort(self.waiting, sequence, key=ARRIVAL)
         self._take_cached(sequence)
-        sequence.restorable_until = sequence.num_computed_tokens + self.blocks.num_restorable_tokens(sequence)
+        if num_tokens := self.blocks.num_restorable_tokens(sequence):
+            sequence.restorable_until = sequence.num_computed_tokens + num_tokens
 
     def remove(self, sequence: Sequence) -> None:
         """Ends ``sequence`` and frees its blocks."""

@@ -119,13 +119,14 @@ def test_the_model_says_its_shape(text: TextModel, vision: VisionModel) -> None:
     assert not text.embed(torch.tensor([1])).requires_grad
 
 
-def test_logits_are_float32_from_a_bfloat16_model(family: Family) -> None:
+def test_a_bfloat16_model_stays_in_bfloat16(family: Family) -> None:
+    """Its logits, too: whoever draws from them widens what he needs."""
     text = family.load_text(torch.bfloat16, CPU)
     rows = text.embed(torch.arange(5))
     attention = ListAttention(1, text.num_layers)
     attention.lengths = [5]
     hidden = text.forward(rows, torch.arange(5).expand(3, -1), attention)
-    assert (rows.dtype, hidden.dtype, text.logits(hidden).dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    assert (rows.dtype, hidden.dtype, text.logits(hidden).dtype) == (torch.bfloat16, torch.bfloat16, torch.bfloat16)
 
 
 def test_pages_without_a_place_are_the_templates_fault(family: Family) -> None:
