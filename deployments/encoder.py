@@ -36,6 +36,7 @@ from glyph_core.vision.feature_store import FeatureStore, fingerprint
 from glyph_core.vision.feature_store import default_path as default_feature_path
 
 RENDER_CALL_S = 0.05
+NO_STORE = FeatureStoreConfig()
 RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
 
 
@@ -208,7 +209,10 @@ class Encoder:
 
 
 def load_encoder(
-    config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig, store_config: FeatureStoreConfig
+    config: ModelConfig,
+    engine_config: EngineConfig,
+    credit_config: CreditConfig,
+    store_config: FeatureStoreConfig = NO_STORE,
 ) -> LoadedEncoder:
     """The vision half of a checkpoint. Raises ModelError where it cannot be loaded, ConfigError where the memory that
     is planned for both stages is too small or its features cannot be kept where they should."""

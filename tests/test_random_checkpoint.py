@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from deployments.encoder import load_encoder
 from glyph_core.config import (
     CreditConfig,
     EngineConfig,
-    FeatureStoreConfig,
     ModelConfig,
     PipelineConfig,
     SamplingConfig,
@@ -44,7 +42,7 @@ def test_a_pipeline_answers_the_same_every_time(folder: Path, weights: str) -> N
 
 def test_both_stages_say_so(folder: Path) -> None:
     model = ModelConfig(model=str(folder), device="cpu")
-    for load in (partial(load_encoder, store_config=FeatureStoreConfig()), load_decoder):
+    for load in (load_encoder, load_decoder):
         report = load(model, EngineConfig(kv_memory_gb=0.01), CreditConfig()).report
         assert any("answers mean nothing" in fallback for fallback in report.fallbacks)
     assert resolve_checkpoint("glyph-mini").fallbacks == ()
