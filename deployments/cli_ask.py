@@ -50,7 +50,9 @@ class AskResult:
     def as_lines(self) -> dict[str, str]:
         counts, ms = self.usage["prompt_tokens_details"], self.glyph["timings"]
         about = "about " if counts["estimated"] else ""
+        means = "that the answer is right" if self.glyph["confidence_is_calibrated"] else "of its tokens, on average"
         return {
+            "confidence": f"{self.glyph['confidence']:.4f}, the probability {means}",
             "pages": f"{self.glyph['pages']} as {counts['visual_tokens']:,} visual tokens for {about}"
             f"{counts['text_tokens_equivalent']:,} of text, {self.glyph['compression_ratio']:.2f}× compression",
             "timings": f"render {ms['render_ms']:.0f} ms, encode {ms['encode_ms']:.0f} ms, prefill "

@@ -23,6 +23,7 @@ from glyph_core.evidence.conclusion import conclude
 from glyph_core.evidence.finder import DocumentEvidence, EvidenceQuery
 from glyph_core.types import Answer, DocumentPlan, Message, PageError, TextDelta
 
+DOUBTFUL = 0.5  # of a confidence that is a probability
 ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
 
 
@@ -148,6 +149,9 @@ class Inquiry:
         answer = combine(answers, self._reader.absent_answer)
         if self._is_absent(answer):
             answer = replace(answer, confidence=answer.confidence * self._scope.readable_share)
+        if answer.confidence_is_calibrated and answer.confidence < DOUBTFUL:
+            doubt = f"the answer is probably wrong: its confidence is {answer.confidence:.2g}"
+            answer = replace(answer, warnings=(*answer.warnings, doubt))
         if len(answers) == 1:
             return answer
         e2e_s = self._clock() - self._started_at  # nothing was shown before now

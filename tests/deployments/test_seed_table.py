@@ -12,7 +12,7 @@ from deployments.bench.seed_table import main
 def test_a_tiny_table(tmp_path: Path) -> None:
     main(
         [
-            "--shape", "glyph_tiny", "--device", "cpu", "--gpu-memory-gb", "1.9", "--lengths", "600", "--raw-lengths",
+            "--shape", "glyph_tiny", "--device", "cpu", "--gpu-memory-gb", "2.0", "--lengths", "600", "--raw-lengths",
             "200", "--other-presets", "compact", "--other-lengths", "300", "--num-answer-tokens", "3", "--out",
             f"{tmp_path / 'table.json'}",
         ]
