@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, invalid_request
+from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part
+from deployments.render_choice import chosen_render
 from glyph_core.answering.request import check_messages
 from glyph_core.answering.task_templates import TaskTemplate, template_called
-from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig, preset
-from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError, RenderConfigError
+from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import DocumentSource, Message, PageChoice
 
@@ -76,11 +75,7 @@ class Admission:
 
     def render_of(self, preset_name: str | None, fields: Mapping[str, Any]) -> RenderConfig:
         """The service's configuration, or that of a preset, with ``fields`` instead of its own."""
-        base = preset(preset_name) if preset_name else self.render
-        try:
-            return RenderConfig.model_validate({**base.model_dump(), **fields})
-        except ValidationError as error:
-            raise invalid_request(error, "render") from error
+        return chosen_render(self.render, preset_name, fields, preset_param="preset", fields_param="render")
 
     def _as_task(self, messages: tuple[Message, ...], template: TaskTemplate) -> tuple[Message, ...]:
         """The conversation with its last text in the template's place for it."""
@@ -109,14 +104,10 @@ class Admission:
         return SamplingConfig(max_tokens=max_tokens, stop=tuple(request.stop), json_schema=schema, **given)
 
     def _render(self, request: ChatRequest) -> RenderConfig:
-        try:
-            base = preset(request.glyph.preset) if request.glyph.preset else self.render
-            return RenderConfig.model_validate({**base.model_dump(), **request.glyph.render})
-        except ValidationError as error:
-            raise invalid_request(error, "glyph.render") from error
-        except RenderConfigError as error:  # which names the field of the configuration, not the request's
-            within = "glyph" if error.param == "preset" else "glyph.render"
-            raise RenderConfigError(error.message, param=f"{within}.{error.param}") from error
+        asked = request.glyph
+        return chosen_render(
+            self.render, asked.preset, asked.render, preset_param="glyph.preset", fields_param="glyph.render"
+        )
 
 
 @dataclass(slots=True)

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pydantic import ValidationError
 from ray.serve.handle import DeploymentHandle
 
 from deployments.faults import call_stage
-from deployments.openai_types import invalid_request
 from deployments.protocol import DocumentRef, RangeRequest
-from glyph_core.config import RenderConfig, preset
+from deployments.render_choice import chosen_render
+from glyph_core.config import RenderConfig
 from glyph_core.errors import NotFoundError
 from glyph_core.storage.files import FileStore
 from glyph_core.types import DocumentPlan, DocumentSource
@@ -33,11 +32,8 @@ class Previews:
     def render_config(self, options: Mapping[str, str]) -> RenderConfig:
         """``preset`` and fields of RenderConfig, as text. Raises InvalidRequestError and RenderConfigError."""
         changes = dict(options)
-        base = preset(changes.pop("preset")) if "preset" in changes else self._render
-        try:
-            return RenderConfig.model_validate(base.model_dump() | changes)
-        except ValidationError as error:
-            raise invalid_request(error) from error
+        name = changes.pop("preset", None)
+        return chosen_render(self._render, name, changes, preset_param="preset", fields_param="")
 
     async def plan(self, owner: str, file_id: str, render: RenderConfig) -> DocumentPlan:
         """Raises NotFoundError where ``owner`` has no such file."""
