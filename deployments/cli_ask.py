@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ import httpx
 
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
 from deployments.cli_evidence import print_evidence
-from deployments.client import endpoint_client, error_of, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, error_of, file_json, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
 from glyph_core.documents.source import read_source
@@ -155,10 +154,7 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
 
 def request_json(question: Question, model: str) -> Json:
     """The request in OpenAI's form; ``glyph`` is our extension of it."""
-    files = [
-        {"type": "file", "file": {"filename": source.name, "file_data": base64.b64encode(source.content).decode()}}
-        for source in question.documents
-    ]
+    files = [{"type": "file", "file": file_json(source.name, source.content)} for source in question.documents]
     system = [{"role": "system", "content": question.system}] if question.system else []
     sampling = question.sampling.model_dump(exclude_defaults=True, exclude={"ignore_eos", "json_schema"})
     return {

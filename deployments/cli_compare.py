@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 
-from deployments.client import endpoint_client, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, file_json, raise_for_error, root_of, unreachable
 from deployments.comparisons import comparison_json
 from deployments.openai_answers import Json
 from glyph_core.config import PRESETS
 from glyph_core.documents.source import read_source
-from glyph_core.types import DocumentSource
 
 DEFAULT_PRESET = "mini"  # it decides only which pages are named
 
@@ -32,7 +30,8 @@ def compare_in_process(files: Sequence[Path], preset: str | None, *, include_sam
 def compare_at_endpoint(files: Sequence[Path], preset: str | None, url: str, *, include_same: bool) -> Json:
     """Raises the endpoint's own error, and StageError where it is out of reach."""
     base_url = f"{root_of(url)}/v1"
-    body = {"files": [_file_json(read_source(file)) for file in files], "include_same": include_same}
+    documents = [read_source(file) for file in files]
+    body = {"files": [file_json(each.name, each.content) for each in documents], "include_same": include_same}
     try:
         with endpoint_client(base_url) as client:
             response = client.post("/compare", json=body | ({"preset": preset} if preset else {}))
@@ -41,7 +40,3 @@ def compare_at_endpoint(files: Sequence[Path], preset: str | None, url: str, *, 
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unreachable(base_url, error) from error
     return found
-
-
-def _file_json(source: DocumentSource) -> Json:
-    return {"filename": source.name, "file_data": base64.b64encode(source.content).decode()}

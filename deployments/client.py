@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 import httpx
@@ -48,6 +49,11 @@ def _headers() -> dict[str, str]:
 def unreachable(url: str, error: Exception) -> StageError:
     """What to raise where the endpoint at ``url`` did not answer."""
     return StageError(f"no answer from {url}: {error}; is `glyph serve` running there?")
+
+
+def file_json(name: str, content: bytes) -> Json:
+    """A document as OpenAI's file object, which carries it in base64."""
+    return {"filename": name, "file_data": base64.b64encode(content).decode()}
 
 
 def raise_for_error(response: httpx.Response) -> None:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import metrics
+from deployments.access import owner_of
 from deployments.entrance import Entrance, Visit
 from deployments.logs import logger
 from deployments.openai_answers import error_json
@@ -80,6 +81,11 @@ def visit_of(request: Request) -> Visit:
     """The visit that a request is part of; /healthz is visited by nobody."""
     visit: Visit = request.scope["visit"]
     return visit
+
+
+def file_owner(request: Request) -> str:
+    """Whose stored files and vector stores a request may see."""
+    return owner_of(visit_of(request).caller)
 
 
 def error_response(error: GlyphError) -> Response:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deployments.bench.ports import free_port
 from deployments.endpoint import (
     Endpoint,
     EndpointSettings,
@@ -53,12 +54,6 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeChild:
         return "child_of_test"
 
     return write
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from deployments.bench.ports import free_port
 from deployments.session import end_session
 
 pytestmark = pytest.mark.serve
@@ -28,12 +29,6 @@ QUICKSTART = [sys.executable, "-m", "deployments.quickstart"]
 SHARED_MEMORY = Path("/dev/shm")
 START_TIMEOUT_S = 300.0  # of a busy machine with one core; a quiet one needs 20 s
 STOP_TIMEOUT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_running(process: psutil.Process) -> bool:

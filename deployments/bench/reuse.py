@@ -6,7 +6,6 @@ prefills the whole document; later ones find it in the KV pool, in host memory, 
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import httpx
 from deployments.bench.ports import free_port
 from deployments.bench.random_checkpoint import write_random_checkpoint
 from deployments.bench.texts import made_up
-from deployments.client import endpoint_client, raise_for_error
+from deployments.client import endpoint_client, file_json, raise_for_error
 from deployments.endpoint import Endpoint, EndpointSettings
 from glyph_core.config import EngineConfig, preset
 from glyph_core.rendering.renderer import PageRenderer
@@ -103,7 +102,7 @@ def _serving(settings: EndpointSettings, show: Show) -> Iterator[Callable[[Docum
 
 
 def _ask(client: httpx.Client, model: str, numbers: Iterator[int], document: DocumentSource) -> Json:
-    file = {"filename": document.name, "file_data": base64.b64encode(document.content).decode()}
+    file = file_json(document.name, document.content)
     question = f"Question {next(numbers)}: what is agreed?"
     body = {
         "model": model,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.client import file_json
 from deployments.openai_answers import Json
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import DocumentSource
@@ -60,7 +60,7 @@ class Workload:
         content = ask.document.content
         if self.is_fresh and _is_text(content):
             content = f"Copy {self.seed}-{ask.number}-{ask.at_s:.6f}\n".encode() + content
-        file = {"filename": ask.document.name, "file_data": base64.b64encode(content).decode()}
+        file = file_json(ask.document.name, content)
         parts = [{"type": "file", "file": file}, {"type": "text", "text": ask.question}]
         return {
             "model": model,

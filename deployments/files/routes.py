@@ -10,12 +10,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
-from deployments.access import owner_of
 from deployments.deadlines import Deadline
 from deployments.files.upload import received_upload
 from deployments.openai_answers import Json
 from deployments.queries import Query, query_of
-from deployments.visits import visit_of
+from deployments.visits import file_owner, visit_of
 from glyph_core.errors import NotFoundError
 from glyph_core.storage.files import StoredFile
 
@@ -33,9 +32,6 @@ class ListQuery(Query):
 def files_router(gateway: Gateway) -> APIRouter:
     router, store = APIRouter(prefix="/v1/files"), gateway.files
 
-    def owner(request: Request) -> str:
-        return owner_of(visit_of(request).caller)
-
     @router.post("")
     async def upload(request: Request) -> Json:
         visit = visit_of(request)
@@ -45,7 +41,7 @@ def files_router(gateway: Gateway) -> APIRouter:
                 expiry = sent.fields.expires_after
                 return await asyncio.to_thread(
                     store.add,
-                    owner(request),
+                    file_owner(request),
                     sent.name,
                     sent.fields.purpose,
                     sent.content,
@@ -58,22 +54,22 @@ def files_router(gateway: Gateway) -> APIRouter:
     @router.get("")
     async def list_files(request: Request) -> Json:
         query = query_of(request, ListQuery)
-        files, has_more = await asyncio.to_thread(store.list_after, owner(request), **query.model_dump())
+        files, has_more = await asyncio.to_thread(store.list_after, file_owner(request), **query.model_dump())
         return list_json([file_json(file) for file in files], has_more)
 
     @router.get("/{file_id}")
     async def retrieve(request: Request, file_id: str) -> Json:
-        return file_json(await asyncio.to_thread(store.get, owner(request), file_id))
+        return file_json(await asyncio.to_thread(store.get, file_owner(request), file_id))
 
     @router.delete("/{file_id}")
     async def delete(request: Request, file_id: str) -> Json:
-        await asyncio.to_thread(store.delete, owner(request), file_id)
+        await asyncio.to_thread(store.delete, file_owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
     @router.get("/{file_id}/content")
     async def content(request: Request, file_id: str) -> Response:
-        file = await asyncio.to_thread(store.get, owner(request), file_id)
-        chunks = await asyncio.to_thread(store.chunks, owner(request), file_id)
+        file = await asyncio.to_thread(store.get, file_owner(request), file_id)
+        chunks = await asyncio.to_thread(store.chunks, file_owner(request), file_id)
         headers = {
             "Content-Length": str(file.num_bytes),
             "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name, safe='')}",
@@ -84,7 +80,7 @@ def files_router(gateway: Gateway) -> APIRouter:
     @router.get("/{file_id}/pages")
     async def pages(request: Request, file_id: str) -> Json:
         render = gateway.previews.render_config(request.query_params)
-        plan = await gateway.previews.plan(owner(request), file_id, render)
+        plan = await gateway.previews.plan(file_owner(request), file_id, render)
         sizes = [{"number": p.page_index + 1, "width_px": p.width_px, "height_px": p.height_px} for p in plan.pages]
         return {"object": "list", "data": sizes, "has_more": False, "warnings": list(plan.warnings)}
 
@@ -94,13 +90,13 @@ def files_router(gateway: Gateway) -> APIRouter:
         if not number.isdecimal() or dot + suffix != ".png":
             raise NotFoundError(f"there is no page {name!r}: pages are 1.png, 2.png, …")
         render = gateway.previews.render_config(request.query_params)
-        file = await asyncio.to_thread(store.get, owner(request), file_id)
+        file = await asyncio.to_thread(store.get, file_owner(request), file_id)
         # The same bytes under the same configuration make the same picture, and whose it is is asked each time.
         tag = f'"{render.page_digest(file.digest, int(number) - 1)}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        png = await gateway.previews.png(owner(request), file_id, int(number), render)
+        png = await gateway.previews.png(file_owner(request), file_id, int(number), render)
         return Response(png, media_type="image/png", headers=headers)
 
     return router

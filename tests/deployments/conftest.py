@@ -12,8 +12,9 @@ import ray
 from ray import serve
 
 from deployments.app import build_app
+from deployments.bench.ports import free_port
 from deployments.runtime import is_failed_start
-from tests.deployments.serving import MAX_MODEL_LEN, App, ServeInstance, fake_chain, free_port, tiny_args
+from tests.deployments.serving import MAX_MODEL_LEN, App, ServeInstance, fake_chain, tiny_args
 from tests.tiny_checkpoint import make_tiny_glm4v
 
 

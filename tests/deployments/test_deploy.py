@@ -18,9 +18,10 @@ import pytest
 import yaml
 
 from deployments.bench.pipeline import answered_s
+from deployments.bench.ports import free_port
 from deployments.endpoint import ray_environment
 from deployments.session import end_session
-from tests.deployments.serving import free_port, wait_until
+from tests.deployments.serving import wait_until
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

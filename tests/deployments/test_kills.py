@@ -18,9 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deployments.bench.ports import free_port
 from glyph_core.config import StoreConfig
 from glyph_core.storage.files import FileStore
-from tests.deployments.serving import free_port, wait_until
+from tests.deployments.serving import wait_until
 
 CONCURRENCY = 3
 START_S = 240  # on a busy machine

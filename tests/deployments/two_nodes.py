@@ -22,8 +22,9 @@ from ray.cluster_utils import Cluster
 from ray.serve.schema import TracingConfig
 
 from deployments.app import ReplicaArgs, build_app
+from deployments.bench.ports import free_port
 from tests.deployments.load import Outcome, ask, question
-from tests.deployments.serving import App, free_port, tiny_args, wait_until
+from tests.deployments.serving import App, tiny_args, wait_until
 
 NODE = {"num_cpus": 4, "num_gpus": 1, "object_store_memory": 200 * 1024**2}
 DOCUMENTS = [f"Clause {n}: the Notice Period is {n * 7} days. ".encode() * (10 + 5 * n) for n in range(6)]
