@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -16,15 +17,26 @@ from deployments.client import async_endpoint_client, root_of
 
 
 def show_report(report: BatchReport, out: Path, *, as_json: bool) -> None:
-    """Ends the program with status 1 where a question failed."""
+    """Ends the program with status 1 where a question has no answer, of this run or of one before."""
     if as_json:
         print_json(report.as_json())
     else:
-        before = f", {report.done_before} done before" if report.done_before else ""
+        answered_before = report.done_before - report.failed_before
+        before = f", {answered_before} answered before" if report.done_before else ""
         print_lines({"answers": f"{report.answered} of {report.questions}{before}", "file": str(out)})
-    if report.failed:
-        print_warnings([f"{report.failed} questions failed: in {out} they have an error instead of an answer"])
+    print_warnings(_failures(report, out))
+    if report.failed or report.failed_before:
         raise typer.Exit(FAILURE)
+
+
+def _failures(report: BatchReport, out: Path) -> Iterator[str]:
+    if not report.failed and not report.failed_before:
+        return
+    codes = ", ".join(f"{code} {count}×" for code, count in report.errors.most_common())
+    when = f"{report.failed} now, {report.failed_before} in earlier runs" if report.failed_before else "all now"
+    number = report.failed + report.failed_before
+    subject = "1 question has" if number == 1 else f"{number} questions have"
+    yield (f"{subject} an error instead of an answer in {out} ({when}; {codes}); `--retry-failed` asks these again")
 
 
 def run_batch(

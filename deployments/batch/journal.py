@@ -43,13 +43,13 @@ class Journal:
         except BaseException:
             os.close(self._descriptor)
             raise
-        self.done = {Key(record["file"], record["digest"], record["question"]) for record in records}
+        self.done: dict[Key, str] = {_key(record): _error_code(record) for record in records}  # "": answered
 
     def append(self, key: Key, record: Json) -> None:
         """Returns when the line is on the disk. Blocks: call it from a thread, one call at a time."""
         self._write(_line({**key._asdict(), **record}))
         os.fsync(self._descriptor)
-        self.done.add(key)
+        self.done[key] = _error_code(record)
 
     def _recover(self) -> list[Json]:
         whole, _, torn = self._path.read_bytes().rpartition(b"\n")
@@ -106,6 +106,15 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)
         raise InvalidRequestError(f"another `glyph batch` is writing {path}; let it end first", param="out") from error
     return descriptor
+
+
+def _key(record: Json) -> Key:
+    return Key(record["file"], record["digest"], record["question"])
+
+
+def _error_code(record: Json) -> str:
+    error = record["error"]
+    return str(error["code"] if isinstance(error, dict) and error.get("code") else error) if error else ""
 
 
 def _line(record: Json) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import httpx
 
@@ -26,12 +27,15 @@ OnProgress = Callable[[int, int], None]  # questions that are done, questions in
 
 @dataclass(slots=True)
 class BatchReport:
-    """What ``--json`` prints. ``answered`` and ``failed`` are this run's, ``done_before`` an earlier one's."""
+    """What ``--json`` prints. ``answered`` and ``failed`` are this run's; of the ``done_before`` of earlier runs
+    ``failed_before`` ended in an error. ``errors`` counts both runs' errors by their codes."""
 
     questions: int
     answered: int = 0
     failed: int = 0
     done_before: int = 0
+    failed_before: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
 
     @property
     def num_done(self) -> int:
@@ -84,7 +88,11 @@ class Batch:
     def _todo(self, name: str, digest: str) -> list[Key]:
         keys = [Key(name, digest, question) for question in self._questions]
         todo = [key for key in keys if key not in self._journal.done]
-        self.report.done_before += len(keys) - len(todo)
+        before = [code for key in keys if (code := self._journal.done.get(key)) is not None]
+        failed = [code for code in before if code]
+        self.report.done_before += len(before)
+        self.report.failed_before += len(failed)
+        self.report.errors.update(failed)
         self._tell()
         return todo
 
@@ -113,8 +121,7 @@ class Batch:
             except FATAL:
                 raise
             except GlyphError as error:
-                await self._note(key, {"answer": None, "error": error_json(error)["error"]})
-                self.report.failed += 1
+                await self._note_failure(key, error)
             else:
                 await self._note(key, _answer_json(completion))
                 self.report.answered += 1
@@ -122,9 +129,13 @@ class Batch:
 
     async def _note_failures(self, keys: Sequence[Key], error: GlyphError) -> None:
         for key in keys:
-            await self._note(key, {"answer": None, "error": error_json(error)["error"]})
-            self.report.failed += 1
+            await self._note_failure(key, error)
             self._tell()
+
+    async def _note_failure(self, key: Key, error: GlyphError) -> None:
+        await self._note(key, {"answer": None, "error": error_json(error)["error"]})
+        self.report.failed += 1
+        self.report.errors[error.code] += 1
 
     async def _note(self, key: Key, record: Json) -> None:
         async with self._writing:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from glyph_core.answering.calendar_dates import with_calendar_dates
 from glyph_core.errors import InvalidRequestError
 
 ANY_OBJECT = '{"type": "object"}'
@@ -142,7 +143,8 @@ def _set(bits: np.ndarray, token_ids: Collection[int], *, allowed: bool = True) 
 
 
 def _grammar(schema: str) -> str:
-    return str(LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_pattern": _WHITESPACE}))
+    exact = json.dumps(with_calendar_dates(json.loads(schema)))
+    return str(LLMatcher.grammar_from_json_schema(exact, overrides={"whitespace_pattern": _WHITESPACE}))
 
 
 def _refused(fault: str) -> InvalidRequestError:

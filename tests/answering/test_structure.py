@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from glyph_core.answering.calendar_dates import with_calendar_dates
 from glyph_core.answering.request import AnswerRequest
 from glyph_core.answering.structure import ANY_OBJECT, Frame, SchemaMask, SchemaMasks, schema_text
 from glyph_core.config import EngineConfig, PipelineConfig, SamplingConfig
@@ -59,6 +60,8 @@ def check(schemas: list[Any], answers: list[Answer]) -> Counter[str]:
         if answer.finish_reason == "stop":
             found = json.loads(answer.text)
             jsonschema.validate(found, schema, format_checker=jsonschema.FormatChecker())
+        elif answer.finish_reason == "length":  # it says so, and nothing else may have cut it
+            assert answer.usage.num_completion_tokens == MAX_TOKENS
     return ended
 
 
@@ -75,6 +78,7 @@ def test_a_thousand_random_schemas(pipeline: Pipeline) -> None:
     random = Random(4)
     schemas = [random_schema(random) for _ in range(1000)]
     ended = check(schemas, ask(pipeline, schemas))
+    print(dict(ended))  # noqa: T201  # the figure in docs/benchmarks.md
     assert set(ended) <= {"stop", "length"}
     assert ended["stop"] >= 800
 
@@ -163,6 +167,30 @@ def test_thinking_and_frames_stand_around_the_json(opened_by: str) -> None:
 def test_whether_a_text_keeps_to_a_schema(text: str, is_valid: bool) -> None:
     masks = SchemaMasks(Tokenizer(resolve_checkpoint("glyph-mini")).as_json, FRAME)
     assert masks.accepts('{"const": "ab"}', text.strip()) == is_valid
+
+
+@pytest.mark.parametrize(
+    ("written", "is_date"),
+    [
+        ("2558-02-29", False), ("2556-02-29", True), ("1900-02-29", False), ("2000-02-29", True), ("0400-02-29", True),
+        ("0000-01-01", False), ("0009-12-31", True), ("2023-04-31", False), ("2023-13-01", False), ("2023-1-01", False),
+    ],
+)  # fmt: skip
+def test_dates_are_held_to_the_calendar(written: str, is_date: bool) -> None:
+    masks = SchemaMasks(Tokenizer(resolve_checkpoint("glyph-mini")).as_json, FRAME)
+    date = {"type": "string", "format": "date"}
+    assert masks.accepts(json.dumps(date), f'"{written}"') == is_date
+    assert masks.accepts(json.dumps(date | {"format": "date-time"}), f'"{written}T23:05:00Z"') == is_date
+    assert masks.accepts(json.dumps(date | {"pattern": "^2", "allOf": [{"pattern": "29$"}]}), f'"{written}"') == (
+        is_date and written[0] == "2" and written.endswith("29")
+    )
+    named = {"type": "object", "properties": {"const": date}, "required": ["const"], "additionalProperties": False}
+    assert masks.accepts(json.dumps(named), f'{{"const": "{written}"}}') == is_date
+
+
+def test_what_only_looks_like_a_schema_stays() -> None:
+    value = {"const": {"format": "date"}, "enum": [{"format": "date"}]}
+    assert with_calendar_dates(value) == value
 
 
 def test_a_mask_leaves_other_rows_alone() -> None:

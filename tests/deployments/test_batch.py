@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from deployments.batch import asking
@@ -19,6 +21,7 @@ from deployments.batch.inputs import batch_files, batch_questions
 from deployments.batch.journal import Journal, Key
 from deployments.batch.run import Batch, BatchReport
 from deployments.cli import app
+from deployments.cli_batch import show_report
 from glyph_core.config import StoreConfig
 from glyph_core.errors import InvalidRequestError, StageError
 from tests.deployments.echo import EchoDecoder, echo_gateway
@@ -139,7 +142,10 @@ def test_errors_belong_to_their_file(echo: Echo, folder: Path) -> None:
     assert (report.answered, report.failed, report.questions) == (9, 6, 15)
     codes = {line["file"]: line["error"]["code"] for line in lines_of(echo.out) if line["error"]}
     assert codes == {"archive.zip": "unsupported_document", "dangling.txt": "invalid_request"}
-    assert echo.run(folder).done_before == 15
+    assert report.errors == {"unsupported_document": 3, "invalid_request": 3}
+    again = echo.run(folder)
+    assert (again.done_before, again.failed_before, again.failed) == (15, 6, 0)
+    assert again.errors == report.errors
     (folder / "archive.zip").write_bytes(b"no archive")
     (folder / "dangling.txt").unlink()
     (folder / "dangling.txt").write_text("here")
@@ -210,7 +216,7 @@ def test_one_run_at_a_time_writes_a_file(tmp_path: Path) -> None:
         with pytest.raises(InvalidRequestError, match="another `glyph batch` is writing"):
             Journal(path)
     with Journal(path, forget_failures=True) as journal:
-        assert journal.done == set()
+        assert journal.done == {}
         with pytest.raises(InvalidRequestError, match="another `glyph batch` is writing"):
             Journal(path)
         journal.append(Key("a", "d", "q"), {"answer": "yes", "error": None})
@@ -238,6 +244,24 @@ def test_a_list_of_files_and_the_questions(tmp_path: Path) -> None:
                  lambda: batch_questions(tmp_path / "nowhere"), lambda: batch_files(tmp_path / "nowhere")):  # fmt: skip
         with pytest.raises(InvalidRequestError):
             call()
+
+
+def test_earlier_errors_are_told_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "answers.jsonl"
+    errors = Counter({"unsupported_document": 3, "invalid_request": 1})
+    report = BatchReport(15, answered=2, failed=1, done_before=12, failed_before=3, errors=errors)
+    with pytest.raises(typer.Exit) as ended:
+        show_report(report, out, as_json=False)
+    assert ended.value.exit_code == 1
+    said = capfd.readouterr()
+    assert said.out == f"answers: 2 of 15, 9 answered before\nfile: {out}\n"
+    assert "4 questions have an error instead of an answer" in said.err
+    assert "(1 now, 3 in earlier runs; unsupported_document 3×, invalid_request 1×)" in said.err
+    assert "--retry-failed" in said.err
+    show_report(BatchReport(9, done_before=9), out, as_json=True)
+    told = capfd.readouterr()
+    assert json.loads(told.out)["failed_before"] == 0
+    assert told.err == ""
 
 
 def test_the_command_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:
