@@ -118,6 +118,7 @@ def test_empty_documents(content: bytes) -> None:
         (b"\x1f\x8b\x08" + bytes(40), "application/gzip"),
         (bytes(range(256)) * 4, "binary data"),
     ],
+    ids=["xlsx", "zip", "cut zip", "gif", "bmp", "webp", "rtf", "ole", "gzip", "binary"],
 )
 def test_other_types_are_refused_by_name(content: bytes, named: str) -> None:
     with pytest.raises(UnsupportedDocumentError, match=named):
