@@ -22,6 +22,7 @@ from deployments.decoder import PLANS_AT_ONCE, Decoder, LoadedDecoder, load_deco
 from deployments.encoder import Encoder, LoadedEncoder, load_encoder
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
+from deployments.page.server import Page, PageArgs
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.serve_side import ServeSide
 from glyph_core.config import Config, FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
@@ -70,6 +71,11 @@ class AppArgs(PipelineConfig):
     )
 
 
+PAGE_PREFIX = "/gradio"
+PAGE_CALLS = 1000  # open at once: each tab holds a connection, and its browser some more
+PAGE_DRAIN_S = 2.0  # tabs hold their connections for ever
+
+
 @dataclass(frozen=True)
 class Loaders:
     """What each stage makes its work of, called in its replicas. Tests put stages of fixed cost here."""
@@ -87,6 +93,25 @@ def build_app(args: AppArgs) -> serve.Application:
         partial(load_decoder, _model_config(args, args.decoder), args.engine, args.credits),
     )
     return bind_chain(args, loaders)
+
+
+def build_page(args: PageArgs) -> serve.Application:
+    """The page for people, an application beside the other: what it is busy with keeps no answer waiting, and when it
+    dies the API lives. One replica, since a visit's events have to meet in one process.
+
+    serve run deployments.app:build_page --route-prefix /gradio --name page
+    """
+    page = serve.deployment(
+        serve.ingress()(Page),
+        name="Page",
+        num_replicas=1,
+        ray_actor_options={"num_cpus": args.num_cpus},
+        max_ongoing_requests=PAGE_CALLS,
+        max_queued_requests=SPARE,
+        logging_config=LoggingConfig(encoding="JSON", enable_access_log=False),
+        graceful_shutdown_timeout_s=PAGE_DRAIN_S,
+    )
+    return page.bind(args, serve_side=ServeSide())
 
 
 def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:

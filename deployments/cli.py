@@ -251,9 +251,10 @@ def serve(
     allow_unauthenticated: Annotated[
         bool, typer.Option("--allow-unauthenticated", help="listen to other machines without an API key")
     ] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="without the page for people at /gradio")] = False,
     json: Json = False,
 ) -> None:
-    """Serve the OpenAI-compatible endpoint on this machine until Ctrl-C."""
+    """Serve the OpenAI-compatible endpoint and its page on this machine until Ctrl-C."""
     with errors_reported(as_json=json):
         from deployments.cli_serve import endpoint_settings, serve_until_stopped
 
@@ -269,8 +270,11 @@ def serve(
             keys_file=keys_file,
             store=store,
             allow_unauthenticated=allow_unauthenticated,
+            page=not no_page,
         )
-        serve_until_stopped(settings, lambda urls: (print_json if json else print_lines)(urls.model_dump()))
+        serve_until_stopped(
+            settings, lambda urls: (print_json if json else print_lines)(urls.model_dump(exclude_none=True))
+        )
 
 
 @app.command()

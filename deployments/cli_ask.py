@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from deployments.answer_stream import AnswerStream, AskEvent, AskResult
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
 from deployments.cli_evidence import print_evidence
-from deployments.client import endpoint_client, error_of, file_json, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, file_json, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
 from glyph_core.documents.source import read_source
-from glyph_core.errors import InvalidRequestError, StageError
+from glyph_core.errors import InvalidRequestError
 from glyph_core.types import Answer, DocumentSource, Progress, TextDelta
 
 
@@ -30,36 +30,6 @@ class Question:
     preset: str | None  # None: what the model was made for
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     template: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AskResult:
-    """What ``--json`` prints; ``usage`` and ``glyph`` are the HTTP API's."""
-
-    answer: str
-    reasoning: str
-    finish_reason: str
-    model: str
-    usage: Json
-    glyph: Json
-
-    def as_json(self) -> Json:
-        return asdict(self)
-
-    def as_lines(self) -> dict[str, str]:
-        counts, ms = self.usage["prompt_tokens_details"], self.glyph["timings"]
-        about = "about " if counts["estimated"] else ""
-        means = "that the answer is right" if self.glyph["confidence_is_calibrated"] else "of its tokens, on average"
-        return {
-            "confidence": f"{self.glyph['confidence']:.4f}, the probability {means}",
-            "pages": f"{self.glyph['pages']} as {counts['visual_tokens']:,} visual tokens for {about}"
-            f"{counts['text_tokens_equivalent']:,} of text, {self.glyph['compression_ratio']:.2f}× compression",
-            "timings": f"render {ms['render_ms']:.0f} ms, encode {ms['encode_ms']:.0f} ms, prefill "
-            f"{ms['prefill_ms']:.0f} ms; first token after {ms['ttft_ms']:.0f} ms, all after {ms['e2e_ms']:.0f} ms",
-        }
-
-
-AskEvent = Progress | TextDelta | AskResult
 
 
 def read_sources(files: Sequence[Path]) -> tuple[DocumentSource, ...]:
@@ -147,7 +117,10 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
             body = request_json(question, model or _served_model(client))
             with client.stream("POST", "/chat/completions", json=body) as response:
                 raise_for_error(response)
-                yield from _events(response.iter_lines())
+                stream = AnswerStream()
+                for line in response.iter_lines():
+                    yield from stream.events(line)
+                yield stream.result()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unreachable(base_url, error) from error
 
@@ -186,45 +159,3 @@ def _served_model(client: httpx.Client) -> str:
     response = client.get("/models")
     raise_for_error(response)
     return str(response.json()["data"][0]["id"])
-
-
-def _events(lines: Iterator[str]) -> Iterator[AskEvent]:
-    """The stream's chunks as events; the result comes last, made of what the chunks said."""
-    texts: dict[bool, list[str]] = {True: [], False: []}  # by is_reasoning
-    told: dict[str, Any] = {}
-    for line in lines:
-        if not line.startswith("data: ") or line == "data: [DONE]":
-            continue
-        chunk = json.loads(line.removeprefix("data: "))
-        if "error" in chunk:
-            raise error_of(chunk["error"])
-        for event in _events_of(chunk, told):
-            if isinstance(event, TextDelta):
-                texts[event.is_reasoning].append(event.text)
-            yield event
-    if missing := {"finish_reason", "model", "usage", "glyph"} - told.keys():
-        raise StageError(f"the endpoint broke off: its stream ended without {', '.join(sorted(missing))}")
-    answer = told["glyph"].get("text", "".join(texts[False]))  # where a value was repaired it comes whole, at the end
-    yield AskResult(answer=answer, reasoning="".join(texts[True]), **told)
-
-
-def _events_of(chunk: Json, told: dict[str, Any]) -> Iterator[Progress | TextDelta]:
-    told["model"] = chunk["model"]
-    if chunk.get("usage"):
-        told["usage"] = chunk["usage"]
-    match chunk.get("glyph"):
-        case {"progress": dict(progress)}:
-            yield Progress(
-                num_pages=progress["pages"],
-                num_pages_rendered=progress["pages_rendered"],
-                num_pages_encoded=progress["pages_encoded"],
-                num_tokens=progress["completion_tokens"],
-            )
-        case dict(glyph):
-            told["glyph"] = glyph
-    for choice in chunk["choices"]:
-        if choice["finish_reason"]:
-            told["finish_reason"] = choice["finish_reason"]
-        for name, is_reasoning in (("reasoning_content", True), ("content", False)):
-            if text := choice["delta"].get(name):
-                yield TextDelta(text, is_reasoning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls, stop_
 from glyph_core.errors import ConfigError
 
 IMPORT_PATH = "deployments.app:build_app"
+PAGE_IMPORT_PATH = "deployments.app:build_page"
 # Of Serve's configuration file: what `glyph serve` honours, and what means nothing on one machine.
 SERVE_KEYS = frozenset({"applications", "http_options", "proxy_location", "tracing_config"})
 APPLICATION_KEYS = frozenset({"name", "route_prefix", "import_path", "args"})
@@ -39,12 +41,14 @@ def endpoint_settings(
     keys_file: Path | None = None,
     store: str | None = None,
     allow_unauthenticated: bool = False,
+    page: bool = True,
 ) -> EndpointSettings:
     """The file's settings, where there is one, and over them what the command line says.
 
     The file is either one for ``serve deploy`` or just the application's arguments. Raises ConfigError.
     """
-    http, app = read_config(config) if config else ({}, {})
+    read = read_config(config) if config else FileSettings()
+    http, app = read.http, read.app
     given_model: dict[str, Any] = {"model": model} if model else {}
     given_model |= WEIGHTS[weights] if weights else {}
     given_model |= {"gpu_memory_gb": gpu_memory_gb} if gpu_memory_gb else {}
@@ -58,12 +62,20 @@ def endpoint_settings(
         app["store"] = {**app.get("store", {}), "path": store}
     given = {"host": host, "port": port, "dashboard_port": dashboard_port, "metrics_port": metrics_port}
     http |= {name: value for name, value in given.items() if value is not None}
-    return EndpointSettings.model_validate({**http, "app": app})
+    return EndpointSettings.model_validate({**http, "app": app, "page": read.page if page else None})
 
 
-def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What Serve itself is told, and the application's arguments. Raises ConfigError for what ``glyph serve`` would not
-    honour."""
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What a configuration file says."""
+
+    http: dict[str, Any] = field(default_factory=dict)  # to Serve itself
+    app: dict[str, Any] = field(default_factory=dict)  # the application's arguments
+    page: dict[str, Any] | None = field(default_factory=dict)  # the page's; None: no page
+
+
+def read_config(path: Path) -> FileSettings:
+    """Raises ConfigError for what ``glyph serve`` would not honour."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -71,15 +83,19 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(config, dict):
         raise ConfigError(f"{path} holds no mapping of settings")
     if "applications" not in config:
-        return {}, config
+        return FileSettings(app=config)
     _refuse_others(config, SERVE_KEYS, path)
-    match config["applications"]:
-        case [{"import_path": str(import_path)} as application] if import_path == IMPORT_PATH:
-            _refuse_others(application, APPLICATION_KEYS, path)
-            tracing = {"tracing_config": config["tracing_config"]} if config.get("tracing_config") else {}
-            return {**(config.get("http_options") or {}), **tracing}, dict(application.get("args") or {})
-        case _:
-            raise ConfigError(f"{path} must hold one application, whose import_path is {IMPORT_PATH}")
+    applications = {a.get("import_path"): a for a in config["applications"] or () if isinstance(a, dict)}
+    if IMPORT_PATH not in applications or len(config["applications"]) > len(applications):
+        raise ConfigError(f"{path} must hold one application whose import_path is {IMPORT_PATH}")
+    if others := applications.keys() - {IMPORT_PATH, PAGE_IMPORT_PATH}:
+        raise ConfigError(f"{path} holds applications that are not ours: {', '.join(map(str, others))}")
+    for application in applications.values():
+        _refuse_others(application, APPLICATION_KEYS, path)
+    app, page = ({**(applications.get(name, {}).get("args") or {})} for name in (IMPORT_PATH, PAGE_IMPORT_PATH))
+    tracing = {"tracing_config": config["tracing_config"]} if config.get("tracing_config") else {}
+    http = {**(config.get("http_options") or {}), **tracing}
+    return FileSettings(http, app, page if PAGE_IMPORT_PATH in applications else None)
 
 
 def _refuse_others(mapping: dict[str, Any], honoured: frozenset[str], path: Path) -> None:

@@ -24,12 +24,16 @@ def endpoint_client(base_url: str) -> httpx.Client:
     return httpx.Client(base_url=base_url, timeout=_timeout(), trust_env=_may_use_proxy(base_url), headers=_headers())
 
 
-def async_endpoint_client(base_url: str) -> httpx.AsyncClient:
-    """One that holds as many connections as it is asked for."""
+def async_endpoint_client(base_url: str, *, send_own_key: bool = True) -> httpx.AsyncClient:
+    """One that holds as many connections as it is asked for; without ``send_own_key`` each call brings its key."""
     limits = httpx.Limits(max_connections=None)
     trust_env = _may_use_proxy(base_url)
     return httpx.AsyncClient(
-        base_url=base_url, timeout=_timeout(), trust_env=trust_env, headers=_headers(), limits=limits
+        base_url=base_url,
+        timeout=_timeout(),
+        trust_env=trust_env,
+        headers=_headers() if send_own_key else {},
+        limits=limits,
     )
 
 
@@ -61,15 +65,21 @@ def raise_for_error(response: httpx.Response) -> None:
     if response.is_success:
         return
     response.read()
+    error = error_in(response)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise type(error)(f"{error.message} ({KEY_VARIABLE} holds the key that this command sends)")
+    raise error
+
+
+def error_in(response: httpx.Response) -> GlyphError:
+    """The endpoint's own error, of a response that was read and is none of success. Raises StageError where it is none
+    of ours."""
     try:
-        error = error_of(response.json()["error"])
+        return error_of(response.json()["error"])
     except (ValueError, KeyError, TypeError) as cause:
         raise StageError(
             f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
         ) from cause
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise type(error)(f"{error.message} ({KEY_VARIABLE} holds the key that this command sends)")
-    raise error
 
 
 def error_of(error: Json) -> GlyphError:

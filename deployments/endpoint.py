@@ -42,18 +42,27 @@ class EndpointSettings(Config):
     )
     tracing_config: dict[str, Any] | None = Field(None, description="Serve's own, for OpenTelemetry; None: no spans")
     app: dict[str, Any] = Field(default_factory=dict)
+    page: dict[str, Any] | None = Field(
+        default_factory=dict, description="the arguments of ``deployments.app.build_page``; None: no page"
+    )
 
     @property
     def local_url(self) -> str:
         """Where this machine reaches it, whatever addresses it listens on."""
-        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.host, self.host)
-        return f"http://{name}:{self.port}"
+        return local_url(self.host, self.port)
+
+
+def local_url(host: str, port: int) -> str:
+    """Where this machine reaches what listens on ``host``."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+    return f"http://{name}:{port}"
 
 
 class EndpointUrls(Config):
     """Where a ready endpoint is found."""
 
     api: str
+    page: str | None = None  # for people, in a browser
     dashboard: str
     logs: str  # a folder
     metrics: str  # of everything that Ray runs here, for Prometheus

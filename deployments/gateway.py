@@ -27,7 +27,7 @@ from deployments.files.previews import Previews
 from deployments.files.sweeping import keep_swept
 from deployments.http_api import build_api
 from deployments.logs import logger
-from deployments.openai_answers import Json
+from deployments.openai_answers import Json, model_json
 from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport, versions_of
 from deployments.readiness import Readiness
@@ -127,6 +127,9 @@ class Gateway:
         yield
         for task in tasks:
             task.cancel()
+
+    def model_json(self) -> Json:
+        return model_json(self.model, self.created, self.max_model_len, self.limits, self._admission.render)
 
     async def check_ready(self) -> None:
         """Raises NotReadyError until the whole chain has answered once, and whenever the decoder does not respond."""

@@ -19,7 +19,7 @@ from deployments.comparisons import comparison_json, parse_compare_request
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
 from deployments.files.routes import files_router
-from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, model_json, template_json
+from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, template_json
 from deployments.vector_stores.routes import vector_stores_router
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
@@ -64,12 +64,12 @@ def build_api(gateway: Gateway) -> FastAPI:
 
     @api.get("/v1/models")
     async def models() -> Json:
-        return {"object": "list", "data": [model_json(gateway.model, gateway.created, gateway.max_model_len)]}
+        return {"object": "list", "data": [gateway.model_json()]}
 
     @api.get("/v1/models/{name:path}")
     async def model(name: str) -> Json:
         gateway.check_model(name)
-        return model_json(gateway.model, gateway.created, gateway.max_model_len)
+        return gateway.model_json()
 
     @api.get("/v1/templates")
     async def templates() -> Json:

@@ -14,10 +14,12 @@ from urllib.parse import quote
 from deployments.protocol import StageReport
 from deployments.same_gpu import placement_warnings
 from glyph_core.answering.task_templates import TaskTemplate
+from glyph_core.config import LimitConfig, RenderConfig
 from glyph_core.errors import GlyphError, NotReadyError
 from glyph_core.types import Answer, Citation, Grounding, Progress, Region, TextDelta, Timings, Usage
 
 Json = dict[str, Any]
+TOLD_LIMITS = {"max_document_bytes", "max_request_bytes", "max_pages"}
 FINDINGS = ("supported", "repaired", "unsupported")
 
 
@@ -119,13 +121,16 @@ def error_json(error: GlyphError) -> Json:
     return {"error": {"message": error.message, "type": kind, "code": error.code, "param": error.param}}
 
 
-def model_json(name: str, created: int, max_model_len: int) -> Json:
+def model_json(name: str, created: int, max_model_len: int, limits: LimitConfig, render: RenderConfig) -> Json:
+    """OpenAI's model object, and what a client wants to know before it sends anything."""
     return {
         "id": name,
         "object": "model",
         "created": created,
         "owned_by": "glyph-serve",
         "max_model_len": max_model_len,
+        "limits": limits.model_dump(include=TOLD_LIMITS),
+        "render": render.model_dump(),
     }
 
 

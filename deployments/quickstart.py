@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli_ask import AskResult, Question, ask_endpoint, read_sources
+from deployments.answer_stream import AskResult
+from deployments.cli_ask import Question, ask_endpoint, read_sources
 from deployments.cli_console import errors_reported, print_lines
 from deployments.cli_serve import endpoint_settings, running_endpoint, tell_how_to_go_on
 from deployments.endpoint import stop_signals_interrupt
@@ -27,14 +28,14 @@ def quickstart(
     ] = None,
 ) -> None:
     """Start the endpoint, ask it a question about a document that the repository ships, and stay up until Ctrl-C."""
-    settings = endpoint_settings(None, host=None, port=port, dashboard_port=dashboard_port, model=None)
+    settings = endpoint_settings(None, host=None, port=port, dashboard_port=dashboard_port, model=None, page=not once)
     with errors_reported(as_json=False), stop_signals_interrupt(), running_endpoint(settings) as (endpoint, urls):
         result = ask(urls.api)
         print_lines({"document": str(DOCUMENT.relative_to(REPOSITORY)), "question": QUESTION, "answer": result.answer})
         print_lines(result.as_lines())
         if once:
             return  # the endpoint ends with it: there is no address to tell
-        print_lines({"api": urls.api, "dashboard": urls.dashboard})
+        print_lines({"page": str(urls.page), "api": urls.api, "dashboard": urls.dashboard})
         tell_how_to_go_on()
         try:
             endpoint.wait()

@@ -25,14 +25,15 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
-from deployments.app import build_app
+from deployments.app import PAGE_PREFIX, build_app, build_page
 from deployments.endpoint import EndpointSettings, EndpointUrls
 from deployments.session import end_session
-from deployments.settings_check import app_args, check_room, tracing_config
+from deployments.settings_check import app_args, check_room, page_args, tracing_config
 from glyph_core.errors import ConfigError, GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 
 APP_NAME = "glyph"
+PAGE_NAME = "page"
 MIN_CPUS = 2  # of Ray's bookkeeping: the stages' shares sum to more than one
 START_ATTEMPTS = 3
 GIB = 1024**3
@@ -51,6 +52,7 @@ def main() -> None:
     try:
         urls = start(settings, lambda phase: _send(events, phase=phase))
         lifeline.stay_until_closed(lambda: _send(events, ready=urls.model_dump()))
+        serve.delete(PAGE_NAME)
         serve.delete(APP_NAME)  # lets the replicas finish what they are at
     except GlyphError as error:
         _send(events, error=error.message)
@@ -95,23 +97,28 @@ def start(settings: EndpointSettings, on_phase: OnPhase) -> EndpointUrls:
     Raises ConfigError for settings that cannot work and ModelError for a model that is not there.
     """
     args = app_args(settings.app)
+    page = page_args(settings.page, args)
     tracing = tracing_config(settings.tracing_config)
     on_phase("looking for the model")
     resolve_checkpoint(args.model.model)  # a wrong name is told before anything starts, a hub id is fetched once
     started = start_ray(
         settings.dashboard_port, on_phase, settings.metrics_port, object_store_bytes(settings.object_store_gb)
     )
-    check_room(args, ray.cluster_resources())
+    check_room(args, ray.cluster_resources(), page)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options=serve.HTTPOptions(host=settings.host, port=settings.port), tracing_config=tracing)
-    target = serve.RunTarget(build_app(args), name=APP_NAME, route_prefix="/")
-    serve.run_many([target], wait_for_applications_running=False)
-    wait_running(on_phase)
+    targets = [serve.RunTarget(build_app(args), name=APP_NAME, route_prefix="/")]
+    if page is not None:
+        targets.append(serve.RunTarget(build_page(page), name=PAGE_NAME, route_prefix=PAGE_PREFIX))
+    serve.run_many(targets, wait_for_applications_running=False)
+    for target in targets:
+        wait_running(on_phase, str(target.name))
     url = settings.local_url
     on_phase("warming up")
     wait_healthy(f"{url}/healthz")
     return EndpointUrls(
         api=f"{url}/v1",
+        page=f"{url}{PAGE_PREFIX}" if page is not None else None,
         dashboard=f"http://{started.dashboard}",
         logs=os.path.join(started.session_folder, "logs", "serve"),
         metrics=f"http://{started.metrics}/metrics",
@@ -177,13 +184,13 @@ def is_failed_start(error: Exception) -> bool:
     return type(error) is Exception or isinstance(error, RuntimeError | OSError | RayError)
 
 
-def wait_running(on_phase: OnPhase) -> None:
+def wait_running(on_phase: OnPhase, name: str = APP_NAME) -> None:
     """Raises ConfigError with the cause when a deployment fails."""
     told = ""
-    while (app := serve.status().applications[APP_NAME]).status != ApplicationStatus.RUNNING:
+    while (app := serve.status().applications[name]).status != ApplicationStatus.RUNNING:
         if app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
             raise ConfigError(failure_of(app))
-        waiting = [name for name, deployment in app.deployments.items() if deployment.status != "HEALTHY"]
+        waiting = [stage for stage, deployment in app.deployments.items() if deployment.status != "HEALTHY"]
         phase = f"starting {', '.join(waiting)}"
         if waiting and phase != told:
             on_phase(told := phase)

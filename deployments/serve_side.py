@@ -11,6 +11,7 @@ from ray.exceptions import GetTimeoutError
 from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
+from deployments.endpoint import local_url
 from deployments.faults import REMOTE_ERRORS, as_glyph_error
 
 
@@ -36,6 +37,11 @@ class ServeSide:
     def listening_host(self) -> str:
         """The address that Serve's HTTP proxy listens on."""
         return str(_get_global_client().http_config.host)
+
+    def local_url(self) -> str:
+        """Where this machine reaches Serve's HTTP proxy."""
+        http = _get_global_client().http_config
+        return local_url(str(http.host), int(http.port))
 
     def replica_name(self) -> str:
         """The name of this replica's actor, by which others see whether it lives."""

@@ -10,6 +10,7 @@ from ray.serve.schema import TracingConfig
 
 from deployments.app import AppArgs
 from deployments.openai_types import invalid_request
+from deployments.page.server import PageArgs
 from glyph_core.errors import ConfigError
 
 
@@ -21,6 +22,16 @@ def app_args(values: dict[str, Any]) -> AppArgs:
         raise ConfigError(invalid_request(error).message) from error
 
 
+def page_args(values: dict[str, Any] | None, app: AppArgs) -> PageArgs | None:
+    """The page's, which knows the application's own limit. Raises ConfigError naming the first field at fault."""
+    if values is None:
+        return None
+    try:
+        return PageArgs.model_validate({"max_document_bytes": app.limits.max_document_bytes, **values})
+    except ValidationError as error:
+        raise ConfigError(f"page: {invalid_request(error).message}") from error
+
+
 def tracing_config(values: dict[str, Any] | None) -> TracingConfig | None:
     """Raises ConfigError naming the first field at fault."""
     try:
@@ -29,7 +40,7 @@ def tracing_config(values: dict[str, Any] | None) -> TracingConfig | None:
         raise ConfigError(f"tracing_config: {invalid_request(error).message}") from error
 
 
-def check_room(args: AppArgs, resources: Mapping[str, float]) -> None:
+def check_room(args: AppArgs, resources: Mapping[str, float], page: PageArgs | None = None) -> None:
     """Raises ConfigError where the replicas ask for more than ``resources``: they would wait for it for ever."""
     if args.pairs > 1:
         raise ConfigError(
@@ -39,7 +50,8 @@ def check_room(args: AppArgs, resources: Mapping[str, float]) -> None:
     num_renderers = args.renderers.min_replicas
     need = {
         "CPU": sum(replica.num_cpus for replica in (args.encoder, args.decoder, args.gateway))
-        + num_renderers * args.renderers.num_cpus,
+        + num_renderers * args.renderers.num_cpus
+        + (page.num_cpus if page else 0.0),
         "GPU": sum(replica.num_gpus for replica in (args.encoder, args.decoder, args.gateway)),
     }
     for name, amount in need.items():

@@ -80,7 +80,7 @@ class Served:
 
     def urls(self) -> dict[str, str]:
         printed = dict(json.loads("".join(self.lines_until("}"))))
-        assert set(printed) == {"api", "dashboard", "logs", "metrics"}, printed
+        assert set(printed) == {"api", "page", "dashboard", "logs", "metrics"}, printed
         return printed
 
     def stop(self, number: signal.Signals) -> int:

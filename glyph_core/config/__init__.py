@@ -6,7 +6,7 @@ from glyph_core.config.base import Config
 from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
 from glyph_core.config.evidence import EvidenceConfig
 from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
-from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset
+from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset, varied
 from glyph_core.config.storage import FeatureStoreConfig, StoreConfig
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "SamplingConfig",
     "StoreConfig",
     "preset",
+    "varied",
 ]

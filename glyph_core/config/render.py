@@ -150,7 +150,17 @@ def preset(
     """
     if name not in PRESETS:
         raise RenderConfigError(f"no render preset {name!r}; there are: {', '.join(PRESETS)}", param="preset")
-    config = PRESETS[name]
+    return varied(PRESETS[name], dpi=dpi, font_size_px=font_size_px, line_spacing=line_spacing)
+
+
+def varied(
+    config: RenderConfig,
+    *,
+    dpi: float | None = None,
+    font_size_px: float | None = None,
+    line_spacing: float | None = None,
+) -> RenderConfig:
+    """``config`` with what :func:`preset` can be told beside a name."""
     size, spacing = font_size_px or config.font_size_px, line_spacing or config.line_height_px / config.font_size_px
     changes: dict[str, object] = {}
     if font_size_px or line_spacing:

@@ -13,7 +13,8 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.app import AppArgs, build_app
+from deployments.app import AppArgs, build_app, build_page
+from deployments.page.server import PageArgs
 from glyph_core.config import PipelineConfig
 from tests.deployments.serving import App, wait_until
 
@@ -44,14 +45,17 @@ def options(application: serve.Application) -> dict[str, dict[str, float]]:
 
 def test_the_shipped_configuration_is_what_serve_and_the_app_take(config: dict[str, Any]) -> None:
     ServeDeploySchema.model_validate(config)
-    [application] = config["applications"]
+    application, page = config["applications"]
     args = AppArgs.model_validate(application["args"])
+    page_args = PageArgs.model_validate(page["args"])
+    assert page_args.max_document_bytes == args.limits.max_document_bytes
+    assert build_page(page_args)
     shares = {name: share.get("num_gpus", 0) for name, share in options(build_app(args)).items()}
     assert shares == {"Gateway": 0, "Decoder": 0.75, "Encoder": 0.25, "Renderer": 0}
 
 
 def test_by_default_everything_fits_two_cores_and_no_gpu() -> None:
-    shares = options(build_app(AppArgs())).values()
+    shares = [*options(build_app(AppArgs())).values(), {"num_cpus": PageArgs().num_cpus}]
     assert sum(share.get("num_gpus", 0) for share in shares) == 0
     one_more_renderer = AppArgs().renderers.num_cpus
     assert sum(share["num_cpus"] for share in shares) + one_more_renderer <= 2
@@ -83,7 +87,7 @@ def status_of(name: str) -> str:
 @pytest.mark.serve
 def test_the_shipped_configuration_reaches_running_on_the_cpu(serve_url: str, config: dict[str, Any]) -> None:
     """As ``serve deploy`` does it, without the lines that ask for a GPU."""
-    [application] = config["applications"]
+    application, _ = config["applications"]
     for stage in ("encoder", "decoder"):
         del application["args"][stage]["num_gpus"]
     application["route_prefix"] = "/configured"

@@ -1,0 +1,66 @@
+"""The page as an ASGI application: the page in each language, the pictures of pages, and the way to the right one."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
+
+from deployments.page.endpoint_api import EndpointApi
+from deployments.page.handlers import Handlers
+from deployments.page.layout import build_blocks
+from deployments.page.page_pictures import Tickets, pictures_router
+from deployments.page.strings import LANGUAGE_TAGS, LANGUAGES, language_for, words_of
+
+LANGUAGE_COOKIE = "glyph_language"
+# No font is fetched: the system's own.
+FONT = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei", "sans-serif")
+MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
+
+
+def build_site(endpoint: str, max_upload_bytes: int) -> FastAPI:
+    """``endpoint`` is the root of the API that the page asks."""
+    site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    api, tickets = EndpointApi(endpoint), Tickets()
+    site.include_router(pictures_router(api, tickets))
+
+    @site.get("/")
+    async def choose_language(request: Request) -> RedirectResponse:
+        chosen = request.cookies.get(LANGUAGE_COOKIE)
+        language = language_for(request.headers.get("accept-language", ""), chosen)
+        return RedirectResponse(
+            f"{request.scope.get('root_path', '')}/{language}/", 307, {"Vary": "Accept-Language, Cookie"}
+        )
+
+    for language in LANGUAGES:
+        words = words_of(language)
+        blocks = build_blocks(language, Handlers(api, tickets, words), words)
+        gr.mount_gradio_app(
+            site,
+            blocks,
+            path=f"/{language}",
+            footer_links=[],
+            run_history=False,
+            show_error=False,  # errors of ours are told on the page; others are for the log
+            max_file_size=max_upload_bytes,
+            ssr_mode=False,
+            enable_monitoring=False,
+            pwa=False,
+            theme=gr.themes.Soft(font=FONT, font_mono=MONO),
+            head=_head(language),
+        )
+    return site
+
+
+def _head(language: str) -> str:
+    """Gradio follows the browser's language: it is told ours instead, before its own scripts run."""
+    folder = files("deployments.page")
+    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    tag = LANGUAGE_TAGS[language]
+    return (
+        f"<script>document.documentElement.lang='{tag}';"
+        f"Object.defineProperty(navigator,'language',{{get:()=>'{tag}'}});</script>"
+        f"<style>{style}</style><script>{script}</script>"
+    )
