@@ -199,6 +199,7 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
     engine = Engine(
         text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len, constrain=reader.constrain
     )
+    engine.warm_up(engine_config.warm_up_s)
     report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
     num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
     return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens, config.model)

@@ -47,6 +47,9 @@ class EngineConfig(Config):
     )
     shared_prefix: bool = Field(True, description="triton: read what running sequences share once for all of them")
     cuda_graphs: bool = Field(True, description="on CUDA: record decode steps once for each batch size, then replay")
+    warm_up_s: float = Field(
+        60.0, ge=0, description="on CUDA: seconds at the endpoint's start for recording those steps; 0: when they come"
+    )
     kv_dtype: Literal["auto", "fp8"] = Field("auto", description="of keys and values in the pool; auto: the model's")
 
     @model_validator(mode="after")

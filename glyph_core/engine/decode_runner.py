@@ -8,6 +8,7 @@ Shapes: n sequences of a step, B of the size that they are filled up to, V vocab
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -66,19 +67,37 @@ class DecodeRunner:
         self._replayer = replayer
         self._batches: dict[int, _Batch] = {}
 
+    def warm_up(self, deadline: float, *, shares_prefix: bool) -> tuple[int, int]:
+        """Runs a step of nothing but padding for every size, small ones first, with and without a shared prefix, so
+        that none has to be recorded when it first comes; until :func:`time.monotonic` reaches ``deadline``. How many
+        were run, of how many."""
+        keys = [(size, is_shared) for size in self._sizes for is_shared in (False, shares_prefix and size > 1)]
+        keys = list(dict.fromkeys(keys))
+        nothing = StepInputs(np.zeros((NUM_INPUTS, 0), dtype=np.int64), (), (), ())
+        for num_done, (size, is_shared) in enumerate(keys):
+            if time.monotonic() >= deadline:
+                return num_done, len(keys)
+            batch = self._batch(size)
+            batch.load(nothing)
+            self._replayer.run((size, is_shared), partial(batch.compute, is_shared=is_shared))
+        return len(keys), len(keys)
+
     def launch(self, inputs: StepInputs, tokens_of: tuple[LaunchedStep, Sequence[int]] | None = None) -> LaunchedStep:
         """Gives the device a step. ``tokens_of`` names the step whose likeliest tokens it computes, and for each of its
         sequences the place among that step's; None: the tokens are in ``inputs``."""
         num = len(inputs.table_rows)
         size = next(size for size in self._sizes if size >= num)
-        if size not in self._batches:
-            self._batches[size] = _Batch(self._model, self._backend, self._tables, size)
-        batch = self._batches[size]
+        batch = self._batch(size)
         is_shared = batch.load(inputs)
         if tokens_of is not None:
             batch.take_tokens(*tokens_of)
         logits, likeliest = self._replayer.run((size, is_shared), partial(batch.compute, is_shared=is_shared))
         return LaunchedStep(logits[:num], likeliest[:, :num], Fetch(likeliest[:, :num]))
+
+    def _batch(self, size: int) -> _Batch:
+        if size not in self._batches:
+            self._batches[size] = _Batch(self._model, self._backend, self._tables, size)
+        return self._batches[size]
 
 
 class _Batch:

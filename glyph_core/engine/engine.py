@@ -74,6 +74,10 @@ class Engine:
         self._sequences: dict[str, Sequence] = {}
         self._num_added = 0
 
+    def warm_up(self, limit_s: float) -> None:
+        """On CUDA, does for up to about ``limit_s`` what the first requests would wait for. Call it before them."""
+        self._runner.warm_up(limit_s)
+
     def add(self, request_id: str, prompt: Prompt, sampling: SamplingConfig) -> None:
         """Queues a request and holds the blocks that the prefix cache has of it.
 

@@ -28,6 +28,7 @@ from glyph_core.engine.scheduler import Chunk
 from glyph_core.engine.sequence import Sequence as EngineSequence
 from glyph_core.engine.step_inputs import POSITIONS, SLOTS, TOKEN_IDS, decode_inputs, step_inputs
 from glyph_core.engine.transfer import to_device
+from glyph_core.engine.warm_up import WarmUp
 from glyph_core.errors import ConfigError
 from glyph_core.model.family import TextModel
 
@@ -56,13 +57,22 @@ class ModelRunner:
         self._tables = BlockTables(config.max_num_seqs, width, model.device)
         self._shares_prefix = config.shared_prefix and isinstance(self._backend, StaticAttentionBackend)
         self._groups: tuple[object, tuple[PrefixGroup, ...]] = (None, ())  # of the sequences that decoded last
+        self._prefill_tokens = min(config.max_num_batched_tokens, width * config.block_size // 2)
         self._ahead: DecodeAhead | None = None
+        self._warm_up: WarmUp | None = None
         if replayer is None and model.device.type == "cuda" and model.is_static and config.cuda_graphs:
             replayer = GraphReplayer()
         if replayer is not None and isinstance(self._backend, StaticAttentionBackend):
             rows = self._tables.device_rows
             runner = DecodeRunner(model, self._backend, rows, config.max_num_seqs, replayer)
             self._ahead = DecodeAhead(runner, config.block_size)
+            self._warm_up = WarmUp(model, self._backend, rows, runner)
+
+    @torch.inference_mode()
+    def warm_up(self, limit_s: float) -> None:
+        """Where decode steps are recorded, records them now, for up to about ``limit_s``."""
+        if self._warm_up is not None and limit_s > 0:
+            self._warm_up.run(limit_s, num_tokens=self._prefill_tokens, shares_prefix=self._shares_prefix)
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[SampledToken]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from glyph_core.config import SamplingConfig
+from glyph_core.engine.drawing import Draws, draw, draw_likely
 from glyph_core.engine.token_mask import TokenMask, masked
 from glyph_core.engine.transfer import to_device
 from glyph_core.errors import ModelError
@@ -84,14 +85,25 @@ def greedy(logits: torch.Tensor) -> torch.Tensor:
 def sample(logits: torch.Tensor, likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
     """One token for each row of ``logits`` (n, V), drawn as its state says; the states go on by one token.
 
-    ``likeliest`` is what :func:`greedy` made of the logits. The host waits for the device once, for the tokens. Raises
-    ModelError for logits that are not finite.
+    ``likeliest`` is what :func:`greedy` made of the logits. The host waits for the device once, for the tokens, and
+    once more where a draw was not settled among the likeliest. Raises ModelError for logits that are not finite.
     """
-    if not all(state.is_greedy for state in states):
-        logits = logits.float()
-        tokens = _choose(logits, states)
-        likeliest = torch.stack([tokens.double(), _logprobs(logits, tokens)])
-    return as_tokens(likeliest, states)
+    if all(state.is_greedy for state in states):
+        return as_tokens(likeliest, states)
+    logits = logits.float()
+    scores = _penalise(masked(logits, [state.mask for state in states]), states)
+    tokens, is_settled = scores.argmax(-1), None
+    random = [(row, state) for row, state in enumerate(states) if state.sampling.temperature > 0]
+    if random:
+        rows = to_device(np.array([row for row, _ in random]), logits.device)
+        settings = [(state.sampling.temperature, state.sampling.top_p, state.next_uniform()) for _, state in random]
+        draws = Draws.on(logits.device, settings)
+        tokens[rows], is_settled = draw_likely(scores[rows], draws)
+    chosen = _fetched(logits, tokens, is_settled)
+    if random and not chosen[2].all():
+        tokens[rows] = draw(scores[rows], draws)
+        chosen = _fetched(logits, tokens, None)
+    return as_tokens(chosen[:2], states)
 
 
 def as_tokens(likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[SampledToken]:
@@ -109,18 +121,15 @@ def as_tokens(likeliest: torch.Tensor, states: Sequence[SamplerState]) -> list[S
     return sampled
 
 
+def _fetched(logits: torch.Tensor, tokens: torch.Tensor, is_settled: torch.Tensor | None) -> torch.Tensor:
+    """On the host, (3, n) float64: tokens, their logarithmic probabilities, and whether all that are drawn are
+    settled."""
+    settled = tokens.new_ones(()) if is_settled is None else is_settled.all()
+    return torch.stack([tokens.double(), _logprobs(logits, tokens), settled.double().expand(len(tokens))]).cpu()
+
+
 def _logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     return (logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)).double()
-
-
-def _choose(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
-    scores = _penalise(masked(logits, [state.mask for state in states]), states)
-    tokens = scores.argmax(-1)  # (n,)
-    random_rows = [row for row, state in enumerate(states) if state.sampling.temperature > 0]
-    if random_rows:
-        index = to_device(np.array(random_rows), logits.device)
-        tokens[index] = _draw(scores[index], [states[row] for row in random_rows])
-    return tokens
 
 
 def _penalise(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
@@ -138,17 +147,3 @@ def _penalise(logits: torch.Tensor, states: Sequence[SamplerState]) -> torch.Ten
     scores = logits.clone()
     scores[index] = torch.where(seen, penalised, chosen)
     return scores
-
-
-def _draw(scores: torch.Tensor, states: Sequence[SamplerState]) -> torch.Tensor:
-    """(n, V) → (n,) int64. A token stays in if those more likely than it have less than ``top_p`` together."""
-    settings = [(state.sampling.temperature, state.sampling.top_p, state.next_uniform()) for state in states]
-    temperature, top_p, uniform = to_device(np.array(settings).T, scores.device)[..., None]  # each (n, 1) float64
-    # Double, or the tail of a vocabulary of 150,000 would drown in the rounding of the sum.
-    probs, order = (scores / temperature.float()).softmax(-1, dtype=torch.float64).sort(stable=True, descending=True)
-    probs = torch.where(probs.cumsum(-1) - probs < top_p, probs, 0.0)
-    cumulative = probs.cumsum(-1)  # ends at the mass that top-p kept
-    # NaN is smaller than nothing; those logits are refused later, and until then no index may leave the vocabulary.
-    places = (cumulative <= uniform * cumulative[:, -1:]).sum(-1).clamp(max=scores.shape[-1] - 1)
-    drawn: torch.Tensor = order.gather(-1, places[:, None])[:, 0]
-    return drawn

@@ -119,3 +119,30 @@ def test_tables_on_the_device_follow_the_block_manager() -> None:
                 table = sequence.block_table
                 assert tables.device_rows[row, : len(table)].tolist() == table
                 assert tables.host_rows[row, : len(table)].tolist() == table
+
+
+def test_warming_up_records_every_size_and_changes_nothing(
+    text_model: TextModel, tiny_case: CaseFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    replayer = CountingReplayer()
+    config = EngineConfig(num_blocks=128, attention="triton", max_num_seqs=4, max_num_batched_tokens=64)
+    engine = Engine(text_model, config, (), 4096, replayer)
+    with caplog.at_level("INFO"):
+        engine.warm_up(600.0)
+    assert replayer.keys == [(1, False), (2, False), (2, True), (4, False), (4, True)]
+    assert "5 of 5 decode steps recorded" in caplog.text
+    cases = {f"{n}": short(tiny_case(PAGES, question=f"{n}. Who signed?"), 3) for n in range(2)}
+    outputs = drive(engine, cases)
+    assert {name: token_ids(outputs[name]) for name in cases} == {name: case.expected for name, case in cases.items()}
+
+
+def test_warming_up_ends_in_time(text_model: TextModel, caplog: pytest.LogCaptureFixture) -> None:
+    replayer = CountingReplayer()
+    config = EngineConfig(num_blocks=128, attention="triton", max_num_seqs=4, max_num_batched_tokens=64)
+    engine = Engine(text_model, config, (), 4096, replayer)
+    with caplog.at_level("INFO"):
+        engine.warm_up(0.0)
+        assert not caplog.text
+        engine.warm_up(1e-9)
+    assert "0 of 5 decode steps recorded" in caplog.text
+    assert not replayer.keys
