@@ -10,7 +10,7 @@ import gradio as gr
 
 from deployments.openai_answers import Json
 from deployments.page.controls import control_values, html, inference_controls, options_of, rendering_controls
-from deployments.page.examples import EXAMPLES, Example
+from deployments.page.examples import Example, shown_examples
 from deployments.page.handlers import Handlers
 from deployments.page.problems import notice_html, problem_html
 from deployments.page.session import Document, Session, Turn
@@ -38,25 +38,25 @@ class AskTab:
                     self.rendering = rendering_controls(words)
                 with gr.Accordion(words("inference"), open=False, elem_id="inference"):
                     self.inference = inference_controls(words)
-                html(f"<h2>{words('pages')}</h2>", elem_classes="glyph-heading")
                 self.pages = html("", elem_id="pages")
         self.options = [*self.rendering, *self.inference]
 
     def _lay_out_documents(self) -> None:
         words = self._words
         self.files = gr.File(
-            label=words("upload"), file_count="multiple", height=120, elem_id="upload", elem_classes="glyph-upload"
+            label=words("upload"), file_count="multiple", height=150, elem_id="upload", elem_classes="glyph-upload"
         )
         self.chosen = gr.CheckboxGroup(
             [], label=words("documents"), info=words("documents_hint"), visible=False, elem_id="documents"
         )
         with gr.Row(elem_classes="glyph-buttons"):
+            self.forget = gr.Button(words("forget"), size="sm", visible=False, elem_id="forget")
+        with gr.Row(elem_classes="glyph-buttons"):
+            html(f'<span class="glyph-note">{words("examples")}</span>', visible=bool(shown_examples()))
             self.examples = [
                 gr.Button(example.question, size="sm", variant="secondary", elem_classes="example")
-                for example in EXAMPLES
-                if example.path.exists()
+                for example in shown_examples()
             ]
-            self.forget = gr.Button(words("forget"), size="sm", variant="stop", visible=False, elem_id="forget")
         with gr.Accordion(words("paste"), open=False, elem_id="paste"):
             self.pasted = gr.Textbox(
                 label=words("paste"), info=words("paste_hint"), lines=4, max_lines=12, elem_id="pasted"
@@ -69,7 +69,7 @@ class AskTab:
             label=words("question"), placeholder=words("question_placeholder"), lines=1, max_lines=6,
             elem_id="question",
         )  # fmt: skip
-        with gr.Row(elem_classes="glyph-buttons"):
+        with gr.Row(elem_classes="glyph-row"):
             self.task = gr.Dropdown(
                 [(words("task_question"), "")], value="", label=words("task"), info=words("task_hint"),
                 elem_id="task", scale=3, min_width=200,
@@ -113,7 +113,7 @@ class AskTab:
         runs = [asking]
         asking.then(self._finish, finishing, self._finish_outputs, **quiet).then(**see_pages)
         brought = [*sent, self.chosen, self.question, self.task]
-        for button, example in zip(self.examples, (e for e in EXAMPLES if e.path.exists()), strict=True):
+        for button, example in zip(self.examples, shown_examples(), strict=True):
             run = (
                 button.click(
                     self._example(example),

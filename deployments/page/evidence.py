@@ -74,10 +74,11 @@ class DocumentPages:
 
 def gallery_html(documents: Sequence[DocumentPages], citations: Sequence[Json], page_url: PageUrl, words: Words) -> str:
     """All pages, small; ``citations`` (whose ``document`` counts in ``documents``) are marked on them."""
+    heading = f"<h2>{escape(words('pages'))}</h2>"
     if not documents:
-        return f'<p class="glyph-empty">{escape(words("pages_empty"))}</p>'
+        return f'<div class="glyph-gallery">{heading}<p class="glyph-empty">{escape(words("pages_empty"))}</p></div>'
     sections = [_section(number, found, citations, page_url, words) for number, found in enumerate(documents)]
-    return f'<div class="glyph-gallery">{"".join(sections)}</div>'
+    return f'<div class="glyph-gallery">{heading}{"".join(sections)}</div>'
 
 
 def _section(number: int, found: DocumentPages, citations: Sequence[Json], page_url: PageUrl, words: Words) -> str:

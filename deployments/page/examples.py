@@ -23,4 +23,11 @@ EXAMPLES = (
     Example("service_agreement.md", "What is the Notice Period?"),
     Example("field_station_handbook.txt", "Who is the First Aid Officer?"),
 )
+
+
+def shown_examples() -> tuple[Example, ...]:
+    """Those whose documents were installed along."""
+    return tuple(example for example in EXAMPLES if example.path.exists())
+
+
 COMPARED = ("service_agreement.md", "service_agreement_renewed.md")

@@ -126,6 +126,14 @@ class Handlers:
                     shown_at = now
                     yield live_html(title, progress, text, self._words), None
 
+    async def compare(self, documents: Sequence[Document], options: Options, key: str) -> tuple[Json, PageUrl]:
+        """The comparison, and where the pages are that its boxes are of. Raises GlyphError."""
+        own = (await self._api.model(key))["render"]
+        drawn: Json = {"render": options.render_fields(own), **({"preset": options.preset} if options.preset else {})}
+        first, second = documents
+        found = await self._api.compare(key, first, second, drawn)
+        return found, self.page_url(options.page_query(own), key)
+
     def turns(self, session: Session, key: str) -> str:
         return turns_html(session.turns, lambda turn: self.page_url(turn.page_query, key), self._words)
 

@@ -33,8 +33,9 @@ def build_blocks(language: str, handlers: Handlers, words: Words) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab(words("tab_ask"), id="ask"):
                 ask = AskTab(handlers, words, kept, key)
-            with gr.Tab(words("tab_compare"), id="compare"):
-                CompareTab(handlers, words, kept, key)
+            with gr.Tab(words("tab_compare"), id="compare") as compare_tab:
+                compare = CompareTab(handlers, words, kept, key)
+        compare.react(compare_tab)
         ask.react(blocks, header, partial(header_html, language, words=words))
     return blocks
 

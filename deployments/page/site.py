@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from urllib.parse import quote
 
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 
+from deployments.page.document_head import DocumentHead
 from deployments.page.endpoint_api import EndpointApi
 from deployments.page.handlers import Handlers
 from deployments.page.layout import build_blocks
 from deployments.page.page_pictures import Tickets, pictures_router
 from deployments.page.strings import LANGUAGE_TAGS, LANGUAGES, language_for, words_of
 
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect x="5" y="2" width="22" height="28" rx="3" '
+    'fill="#4f46e5"/><path d="M10 10h12M10 16h12M10 22h7" stroke="#fff" stroke-width="2.5"/></svg>'
+)
 LANGUAGE_COOKIE = "glyph_language"
 # No font is fetched: the system's own.
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei", "sans-serif")
@@ -48,18 +54,19 @@ def build_site(endpoint: str, max_upload_bytes: int) -> FastAPI:
             ssr_mode=False,
             enable_monitoring=False,
             pwa=False,
-            theme=gr.themes.Soft(font=FONT, font_mono=MONO),
-            head=_head(language),
+            theme=gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO),
         )
+    site.add_middleware(DocumentHead, heads={f"/{language}/": _head(language) for language in LANGUAGES})
     return site
 
 
 def _head(language: str) -> str:
-    """Gradio follows the browser's language: it is told ours instead, before its own scripts run."""
+    """Gradio's own words follow the browser's language: it is told ours instead."""
     folder = files("deployments.page")
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     tag = LANGUAGE_TAGS[language]
     return (
+        f'<link rel="icon" href="data:image/svg+xml,{quote(ICON)}">'
         f"<script>document.documentElement.lang='{tag}';"
         f"Object.defineProperty(navigator,'language',{{get:()=>'{tag}'}});</script>"
         f"<style>{style}</style><script>{script}</script>"

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from deployments.page.answer_marks import answer_html
+from deployments.page.comparison import comparison_html
 from deployments.page.conversation import turns_html
 from deployments.page.evidence import MARGIN_PX, DocumentPages, gallery_html, overlay_svg, views_of
 from deployments.page.export import turn_json, turn_markdown
@@ -153,3 +154,25 @@ def test_a_session_survives_its_way_through_the_browser_and_an_older_pages_does_
     session = Session(documents=[LEASE]).with_turn(turn("60 days", []))
     assert Session.of(json.loads(json.dumps(session.as_json()))) == session
     assert Session.of({"files": []}) == Session.of(None) == Session()
+
+
+def clause(text: str, page_index: int | None = 0) -> dict[str, Any]:
+    regions = [] if page_index is None else [region(page_index, 1, 2, 3, 4)]
+    return {"label": "", "text": text, "offset": 0, "length": len(text), "page_index": page_index, "regions": regions}
+
+
+def test_a_comparison_marks_what_changed_on_both_sides() -> None:
+    changes = [{"first": "60", "second": "90"}, {"first": "", "second": "& more"}]
+    rows = [
+        {"kind": "changed", "similarity": 0.9, "first": clause("Notice: 60 <days>"),
+         "second": clause("Notice: 90 <days> & more", 1), "changes": changes},
+        {"kind": "only_second", "similarity": 0.0, "first": None, "second": clause("New", None), "changes": []},
+    ]  # fmt: skip
+    counts = {"same": 3, "changed": 1, "moved": 0, "only_first": 0, "only_second": 1}
+    found = {"rows": rows, "counts": counts, "markdown": "| a |", "warnings": []}
+    html = comparison_html(found, [LEASE, DEED], page_url, WORDS)
+    assert "Notice: <del>60</del> &lt;days&gt;<small>page 1" in html
+    assert "Notice: <ins>90</ins> &lt;days&gt; <ins>&amp; more</ins><small>page 2" in html
+    assert "<td></td><td><ins>New</ins></td>" in html
+    assert page_url(DEED, 2) in html
+    assert "3 clauses are the same, 1 changed" in html
