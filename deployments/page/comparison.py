@@ -36,7 +36,8 @@ def _row(row: Json, documents: Sequence[Document], page_url: PageUrl, words: Wor
         f"<td>{_clause(row[side], _marked(row, side), document, page_url, words) if row[side] else ''}</td>"
         for side, document in zip(("first", "second"), documents, strict=True)
     )
-    return f'<tr class="{row["kind"]}"><td>{escape(words("kind_" + row["kind"]))}</td>{cells}</tr>'
+    kind = words(f"kind_{row['kind']}")
+    return f'<tr class="{row["kind"]}"><td>{escape(kind)}</td>{cells}</tr>'
 
 
 def _clause(clause: Json, text: str, document: Document, page_url: PageUrl, words: Words) -> str:

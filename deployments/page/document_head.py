@@ -1,5 +1,5 @@
-"""What stands in the page's head before Gradio's scripts run. Gradio's own ``head`` comes after them, when its style was
-seen and the browser's language was asked."""
+"""What stands in the page's head before Gradio's scripts run: Gradio's own ``head`` comes after them, when the page was
+seen without style and the browser's language was asked."""
 
 from __future__ import annotations
 

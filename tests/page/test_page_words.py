@@ -13,8 +13,9 @@ from deployments.page.strings import LANGUAGES, language_for, table, words_of
 from glyph_core.errors import GlyphError
 
 FOLDER = Path(strings.__file__).parent
-# words("key" and words(f"…{…}": literal keys are looked up, composed ones by their beginning.
-LITERAL = re.compile(r"""words\(\s*"(\w+)\"""")
+LITERAL = re.compile(r"""["'](\w+)["']""")
+COMPOSED = re.compile(r"""f["'](\w*)\{[\w\[\]'".]+\}(\w*)["']""")
+ASKED = re.compile(r"""words\(\s*"(\w+)\"""")
 
 
 def fields(text: str) -> set[str]:
@@ -36,9 +37,20 @@ def test_chinese_is_chinese() -> None:
 
 
 def test_every_word_that_the_code_asks_for_exists() -> None:
-    used = {key for path in FOLDER.glob("*.py") for key in LITERAL.findall(path.read_text(encoding="utf-8"))}
+    used = {key for path in FOLDER.glob("*.py") for key in ASKED.findall(path.read_text(encoding="utf-8"))}
     assert len(used) > 40
     assert used <= set(table())
+
+
+def test_every_word_is_used() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py"))
+    named, composed = set(LITERAL.findall(code)), COMPOSED.findall(code)
+    unused = [
+        key
+        for key in table()
+        if key not in named and not any(key.startswith(a) and key.endswith(z) for a, z in composed if a or z)
+    ]
+    assert unused == []
 
 
 def subclasses(of: type[GlyphError]) -> set[type[GlyphError]]:
