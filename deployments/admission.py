@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part
+from deployments.openai_types import ChatMessage, ChatRequest, FileContent, ImageUrl, Part, reading_of
 from deployments.render_choice import chosen_render
 from glyph_core.answering.request import check_messages
 from glyph_core.answering.task_templates import TaskTemplate, template_called
-from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, LimitConfig, ReadingConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import ContextLengthError, DocumentTooLargeError, InvalidRequestError
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import DocumentSource, Message, PageChoice
@@ -37,6 +37,7 @@ class Conversation:
     render: RenderConfig
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     pages: PageChoice = ()
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Admission:
     max_model_len: int
     count_tokens: Callable[[str], TokenCount]
     templates: Mapping[str, TaskTemplate] = field(default_factory=dict)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  # where a request says nothing
 
     def admit(self, request: ChatRequest, read_file: Callable[[str], DocumentSource]) -> Conversation:
         """``read_file`` finds an uploaded file by its id; raises NotFoundError where it does not."""
@@ -62,7 +64,8 @@ class Admission:
             messages = self._as_task(messages, template_called(request.glyph.template, self.templates))
         check_messages(messages, len(reading.documents))
         evidence = EvidenceConfig(citations=request.glyph.citations, grounding=request.glyph.grounding)
-        return Conversation(messages, tuple(reading.documents), sampling, render, evidence)
+        how = reading_of(request.glyph, self.reading)
+        return Conversation(messages, tuple(reading.documents), sampling, render, evidence, reading=how)
 
     def documents_of(
         self, files: Sequence[FileContent], read_file: Callable[[str], DocumentSource]

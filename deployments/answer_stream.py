@@ -81,6 +81,9 @@ class AnswerStream:
                     num_pages_rendered=progress["pages_rendered"],
                     num_pages_encoded=progress["pages_encoded"],
                     num_tokens=progress["completion_tokens"],
+                    num_windows=progress["windows"],
+                    num_windows_read=progress["windows_read"],
+                    reading=progress["reading"],
                 )
             case dict(glyph):
                 self._told["glyph"] = glyph

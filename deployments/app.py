@@ -135,6 +135,7 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
         render=args.render,
         engine=args.engine,
         limits=args.limits,
+        reading=args.reading,
         templates=_absolute_file(args.templates),
     )
     access = args.access.model_copy(update={"keys_file": _absolute_file(args.access.keys_file)})

@@ -57,6 +57,8 @@ def show(events: Iterable[AskEvent], *, as_json: bool) -> None:
                 case Progress():
                     bars.update("pages rendered", event.num_pages_rendered, event.num_pages)
                     bars.update("pages encoded", event.num_pages_encoded, event.num_pages)
+                    if event.num_windows > 1:
+                        bars.update("windows read", event.num_windows_read, event.num_windows)
                 case TextDelta(text, is_reasoning=False) if not as_json and sys.stdout.isatty():
                     bars.stop()
                     print_text(text)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
@@ -28,13 +29,13 @@ from deployments.refusals import yields_refusals
 from deployments.request_driver import RequestDriver
 from deployments.serve_side import near
 from deployments.waiting_room import Place, WaitingRoom
-from glyph_core.answering.inquiry import Inquiry
+from glyph_core.answering.course import Course, Task
+from glyph_core.answering.demands import Count, Demand, Enlarge, LookUp, Read
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import plans_shown
 from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
 from glyph_core.engine.engine import Engine
 from glyph_core.errors import GlyphError
-from glyph_core.evidence.finder import DocumentEvidence
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import Answer, AnswerEvent, DocumentPlan
@@ -89,23 +90,29 @@ class Decoder:
             self._num_requests -= 1
 
     async def _events(self, request: ServedRequest, place: Place) -> AsyncGenerator[AnswerEvent]:
-        inquiry = await self._open(request)
-        self._room.take(place, *inquiry.largest_window())
+        course = await self._open(request)
+        self._room.take(place, *course.first.largest_window())
         counts = asyncio.create_task(self._count_tokens(request))
         counts.add_done_callback(_look_at)
+        steps = course.steps()
+        told: Any = None
         try:
-            model = self._loaded.model
-            events = RequestDriver(request, inquiry, self._loop, self._encoder, self._credits, model).events()
-            async with aclosing(events):
-                async for event in events:
-                    yield event
-            answer = inquiry.answer(
-                sum(count.num_tokens for count in await counts),
-                text_tokens_estimated=any(count.estimated for count in await counts),
-            )
-            answer = await self._with_evidence(request, inquiry, answer)
-            metrics.count_answer(answer)
-            yield answer
+            while not isinstance(demand := _next_demand(steps, told), Answer):
+                told = None
+                if isinstance(demand, Read):
+                    reading = replace(request, render=demand.render)
+                    driver = RequestDriver(
+                        reading, demand.inquiry, self._loop, self._encoder, self._credits, self._loaded.model
+                    )
+                    async with aclosing(driver.events()) as events:
+                        async for event in events:
+                            yield event
+                elif isinstance(demand, Count):
+                    told = await counts
+                else:
+                    told = await self._asked_of_renderers(request, demand)
+            metrics.count_answer(demand)
+            yield demand
         finally:
             counts.cancel()
 
@@ -130,7 +137,7 @@ class Decoder:
         """Serve calls it and replaces the replica when it raises, which it does when the engine's thread died."""
         self._loop.check()
 
-    async def _open(self, request: ServedRequest) -> Inquiry:
+    async def _open(self, request: ServedRequest) -> Course:
         started_at = time.perf_counter()
         plans = await call_each(
             [partial(self._plan, document, request) for document in request.documents], max_calls=PLANS_AT_ONCE
@@ -141,13 +148,13 @@ class Decoder:
         num_pages = sum(plan.num_pages for plan in plans)
         fields = {"answer_id": request.request_id, "pages": num_pages, "seconds": round(queue_s, 4)}
         logger.debug("reads", extra=fields)
-        return Inquiry(
-            request.request_id,
-            request.messages,
-            plans,
+        task = Task(
+            request.request_id, request.messages, request.sampling, request.render, request.evidence, request.reading
+        )
+        return Course(
+            task,
+            tuple(plans),
             self._loaded.reader,
-            request.sampling,
-            render=request.render,
             max_model_len=self._loaded.max_model_len,
             limits=self._limits,
             started_at=started_at,
@@ -157,31 +164,43 @@ class Decoder:
         plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")
         return plan
 
-    async def _with_evidence(self, request: ServedRequest, inquiry: Inquiry, answer: Answer) -> Answer:
-        """Asked of the renderers, which have the text. That they fail costs a warning, not the answer."""
-        queries = inquiry.evidence_queries(answer, request.evidence)
-        calls = [
-            partial(call_stage, partial(self._renderer.evidence.remote, document, request.render, query), "renderer")
-            for document, query in zip(request.documents, queries, strict=False)
-        ]
+    async def _asked_of_renderers(self, request: ServedRequest, demand: LookUp | Enlarge) -> list[Any] | str:
+        """They have the text. That they fail costs a warning, not the answer."""
+        if isinstance(demand, LookUp):
+            evidence = self._renderer.evidence.remote
+            issues = [partial(evidence, request.documents[d], demand.render, query) for d, query in demand.asked]
+        else:
+            plan, looks = self._renderer.plan_larger.remote, (demand.render, demand.larger)
+            shown = zip(request.documents, demand.pages, strict=True)
+            issues = [partial(plan, document, *looks, pages) for document, pages in shown]
         try:
             async with asyncio.timeout(EVIDENCE_TIMEOUT_S):
-                evidence: list[DocumentEvidence] = await call_each(calls, max_calls=PLANS_AT_ONCE)
+                calls = [partial(call_stage, issue, "renderer") for issue in issues]
+                return await call_each(calls, max_calls=PLANS_AT_ONCE)
         except (GlyphError, TimeoutError) as error:
             why = str(error) or f"it took longer than {EVIDENCE_TIMEOUT_S:g} s"
-            logger.warning("no evidence", extra={"answer_id": request.request_id, "reason": why})
-            warning = f"the answer has no citations, and its values were not looked up: {why}"
-            return replace(answer, warnings=(*answer.warnings, warning))
-        return inquiry.with_evidence(answer, evidence, request.evidence)
+            logger.warning("not told by the renderers", extra={"answer_id": request.request_id, "reason": why})
+            return why
 
-    async def _count_tokens(self, request: ServedRequest) -> list[TokenCount]:
+    async def _count_tokens(self, request: ServedRequest) -> TokenCount:
         count = self._renderer.count_tokens.remote
         shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
         issues = [partial(count, document, request.render, pages) for document, pages in shown]
-        return await call_each([partial(call_stage, issue, "renderer") for issue in issues], max_calls=PLANS_AT_ONCE)
+        calls = [partial(call_stage, issue, "renderer") for issue in issues]
+        counts: list[TokenCount] = await call_each(calls, max_calls=PLANS_AT_ONCE)
+        return TokenCount(sum(count.num_tokens for count in counts), any(count.estimated for count in counts))
 
 
-def _look_at(counts: asyncio.Task[list[TokenCount]]) -> None:
+def _next_demand(steps: Generator[Demand, Any, Answer], told: object) -> Demand | Answer:
+    """What the course wants after it is told what it wanted; its answer at its end."""
+    try:
+        return steps.send(told)
+    except StopIteration as finished:
+        answer: Answer = finished.value
+        return answer
+
+
+def _look_at(counts: asyncio.Task[TokenCount]) -> None:
     """An error that nobody waits for any more, because the request ended otherwise, is no news."""
     if not counts.cancelled():
         counts.exception()

@@ -110,6 +110,7 @@ class Gateway:
             self.max_model_len,
             TokenCounter.from_checkpoint(checkpoint.path).count,
             self.templates,
+            config.reading,
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # Serve calls it in the replica
@@ -214,6 +215,7 @@ class Gateway:
             conversation.render,
             evidence=conversation.evidence,
             pages=conversation.pages,
+            reading=conversation.reading,
             gateway=self._replica_name,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from deployments.protocol import StageReport
+from deployments.readings_json import readings_json
 from deployments.same_gpu import placement_warnings
 from glyph_core.answering.task_templates import TaskTemplate
 from glyph_core.config import LimitConfig, RenderConfig
@@ -54,6 +55,7 @@ def glyph_json(answer: Answer) -> Json:
         "grounding": grounding_json(answer.grounding) if answer.grounding else None,
         "warnings": list(answer.warnings),
         "timings": timings_json(answer.timings),
+        **readings_json(answer),
     } | ({"text": answer.text, "written": answer.written} if answer.written is not None else {})
 
 
@@ -113,6 +115,9 @@ def progress_json(progress: Progress) -> Json:
         "pages_rendered": progress.num_pages_rendered,
         "pages_encoded": progress.num_pages_encoded,
         "completion_tokens": progress.num_tokens,
+        "windows": progress.num_windows,
+        "windows_read": progress.num_windows_read,
+        "reading": progress.reading,
     }
 
 

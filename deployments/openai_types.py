@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from deployments.vector_stores.filters import Filter, RankingOptions
 from glyph_core.answering.structure import ANY_OBJECT, schema_text
+from glyph_core.config import ReadingConfig
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import GroundingMode
 
@@ -139,6 +140,11 @@ class FileSearchTool(Wire):
     ranking_options: RankingOptions = Field(default_factory=RankingOptions)
 
 
+class WindowOptions(Wire):
+    overlap_pages: int | None = Field(None, ge=0, le=64, description="pages that windows share; None: the service's")
+    combine: bool | None = Field(None, description="ask once more about the pages of the best windows' answers")
+
+
 class GlyphOptions(Wire):
     """Our own extension of a request."""
 
@@ -148,6 +154,8 @@ class GlyphOptions(Wire):
     template: str | None = Field(None, description="a task template; the last message's text goes into it")
     citations: bool = Field(True, description="tell the passages that the answer rests on")
     grounding: GroundingMode = Field("repair", description="of the answer's values; see config.EvidenceConfig")
+    windows: WindowOptions = Field(default_factory=WindowOptions)
+    second_look: bool | None = Field(None, description="look at doubtful pages again, larger; None: the service's way")
     search_rounds: int = Field(1, ge=1, le=3, description="of file_search: an answer may be what is looked up next")
     progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")
 
@@ -215,6 +223,13 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         return ChatRequest.model_validate(request)
     except ValidationError as error:
         raise invalid_request(error) from error
+
+
+def reading_of(options: GlyphOptions, base: ReadingConfig) -> ReadingConfig:
+    """How documents are read for a request: ``base``, but for what it says itself."""
+    windows = base.windows.model_copy(update=options.windows.model_dump(exclude_none=True))
+    looks = {} if options.second_look is None else {"enabled": options.second_look}
+    return ReadingConfig(windows=windows, second_look=base.second_look.model_copy(update=looks))
 
 
 def file_ids_of(request: ChatRequest) -> list[str]:

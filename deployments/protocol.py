@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, ReadingConfig, RenderConfig, SamplingConfig
 from glyph_core.types import Message, Page, PageChoice, PageError, PagePlan
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ServedRequest:
     render: RenderConfig
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     pages: PageChoice = ()
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
     gateway: str = ""  # the name of the gateway replica's actor: without it nobody wants the answer
 
 

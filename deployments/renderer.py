@@ -22,6 +22,7 @@ from glyph_core.model.token_counter import TokenCount, TokenCounter
 from glyph_core.rendering.page_text import PageText
 from glyph_core.rendering.png import encode_png
 from glyph_core.rendering.renderer import PageRenderer
+from glyph_core.rendering.same_pages import same_pages
 from glyph_core.types import DocumentPlan, DocumentSource, Page
 
 MAX_CONFIGS = 8  # render configurations whose glyphs are kept
@@ -76,6 +77,15 @@ class Renderer:
         metrics.PLAN_S.observe(plan_s)
         logger.debug("planned", extra={"pages": plan.num_pages, "seconds": round(plan_s, 4)})
         return plan
+
+    @returns_refusals
+    async def plan_larger(
+        self, document: DocumentRef, render: RenderConfig, larger: RenderConfig, pages: tuple[int, ...]
+    ) -> DocumentPlan:
+        """Of the pages alone that show, as ``larger`` draws them, what ``pages`` show as ``render`` draws them."""
+        source = await self._sources.get(document)
+        first, second = self._renderer_of(render), self._renderer_of(larger)
+        return await asyncio.to_thread(lambda: second.plan(source).showing(same_pages(first, second, source, pages)))
 
     @returns_refusals
     async def count_tokens(

@@ -33,9 +33,8 @@ class RequestDriver:
         model: str = "",
     ) -> None:
         self._model = model
-        self._request, self._inquiry = request, inquiry
+        self._request, self._inquiry, self._account = request, inquiry, inquiry.account
         self._loop, self._encoder, self._credits = loop, encoder, credit_config
-        self._num_pages_fed = 0
 
     async def events(self) -> AsyncGenerator[Progress | TextDelta]:
         """Ends when the inquiry is finished. Windows are read one after another: each would push out the others'
@@ -51,10 +50,10 @@ class RequestDriver:
             feed = asyncio.create_task(self._feed(sequence, prompt))
             feed.add_done_callback(partial(_deliver_failure, sequence))
             try:
-                yield self._progress()
+                yield self._account.progress()
                 while not self._inquiry.has_ended(sequence_id):
                     output = await sequence.next_output()
-                    for event in [self._progress()] if output is None else self._inquiry.push(output):
+                    for event in [self._account.progress()] if output is None else self._inquiry.push(output):
                         yield event
             finally:
                 feed.cancel()
@@ -94,15 +93,11 @@ class RequestDriver:
             yield RangeRequest(document, request.render, pages.start, pages.stop, request.request_id, self._model)
 
     def _take(self, sequence: RunningSequence, number: int, page: EncodedPage) -> None:
-        self._inquiry.stages.render_s += page.render_s
-        self._inquiry.stages.encode_s += page.encode_s
-        self._num_pages_fed += 1
-        self._inquiry.note_error(page.error)
-        self._loop.feed(sequence, number, unpack(page).features)
-
-    def _progress(self) -> Progress:
         # The decoder sees a page when it is encoded; those that are drawn and not encoded yet are few.
-        return Progress(self._inquiry.num_pages, self._num_pages_fed, self._num_pages_fed, self._inquiry.num_tokens)
+        self._account.stages.render_s += page.render_s
+        self._account.stages.encode_s += page.encode_s
+        self._inquiry.note_page(sequence.sequence_id, number, page.error)
+        self._loop.feed(sequence, number, unpack(page).features)
 
 
 def _deliver_failure(sequence: RunningSequence, feed: asyncio.Task[None]) -> None:

@@ -17,26 +17,30 @@ same answers, token for token.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
 import torch
 
+from glyph_core.answering.course import Course, Task
+from glyph_core.answering.demands import Count, Demand, Enlarge, LookUp, Read
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import AnswerRequest, plans_shown
-from glyph_core.config import EvidenceConfig, PipelineConfig, RenderConfig, SamplingConfig, preset
+from glyph_core.config import EvidenceConfig, PipelineConfig, ReadingConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
 from glyph_core.engine.memory_limit import limit_memory, plan_for
+from glyph_core.errors import GlyphError
 from glyph_core.evidence.finder import EvidenceFinder
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
-from glyph_core.model.token_counter import TokenCounter
+from glyph_core.model.token_counter import TokenCount, TokenCounter
 from glyph_core.rendering.renderer import PageRenderer
-from glyph_core.types import Answer, AnswerEvent, DocumentSource, Page, Progress
+from glyph_core.rendering.same_pages import same_pages
+from glyph_core.types import Answer, AnswerEvent, DocumentPlan, DocumentSource, Page, PageError
 from glyph_core.vision.encoder import VisionEncoder
 from glyph_core.vision.feature_cache import FeatureCache
 
@@ -96,13 +100,14 @@ class Pipeline:
         sampling: SamplingConfig | None = None,
         render: RenderConfig | None = None,
         evidence: EvidenceConfig | None = None,
+        reading: ReadingConfig | None = None,
     ) -> Answer:
         """One question about ``documents``. Raises an InvalidInputError for what can't be read or asked."""
         sources = [
             document if isinstance(document, DocumentSource) else read_source(document) for document in documents
         ]
         request = AnswerRequest.about(
-            sources, question, system=system, sampling=sampling, render=render, evidence=evidence
+            sources, question, system=system, sampling=sampling, render=render, evidence=evidence, reading=reading
         )
         return self.run([request])[0]
 
@@ -126,8 +131,10 @@ class Pipeline:
                 for output in self.engine.step():
                     yield from self._deliver(active, output)
                 for running in [running for running in active if running.inquiry.is_finished]:
-                    active.remove(running)
-                    yield running.request, self._answer(running)
+                    answer = self._go_on(running)
+                    if answer is not None:
+                        active.remove(running)
+                        yield running.request, answer
         finally:
             for running in active:
                 for sequence_id in running.prompts:
@@ -136,18 +143,26 @@ class Pipeline:
     def _open(self, request: AnswerRequest) -> _Active:
         started_at = time.perf_counter()
         renderer = self._renderer(request.render or self.render_config)
-        inquiry = Inquiry(
+        task = Task(
             request.request_id,
             request.messages,
-            plans_shown([renderer.plan(document) for document in request.documents], request.pages),
-            self.reader,
             request.sampling,
-            render=renderer.config,
+            renderer.config,
+            request.evidence,
+            request.reading or self.config.reading,
+        )
+        plans = plans_shown([renderer.plan(document) for document in request.documents], request.pages)
+        course = Course(
+            task,
+            tuple(plans),
+            self.reader,
             max_model_len=self.engine.max_model_len,
             limits=self.config.limits,
             started_at=started_at,
         )
-        return _Active(request, inquiry, renderer)
+        steps = course.steps()
+        next(steps)  # to read the windows
+        return _Active(request, course.first, renderer, steps)
 
     def _start_windows(self, running: _Active) -> None:
         """Windows of one request are read one after another: each would push the others' blocks out."""
@@ -170,13 +185,12 @@ class Pipeline:
         encoded = self.encoder.encode([page for *_, page in drawn])
         share_s = (time.perf_counter() - started_at) / len(drawn)
         for (running, sequence_id, number, page), page_features in zip(drawn, encoded, strict=True):
-            running.inquiry.note_error(page_features.error)
             if page_features.error is None:  # what could not be drawn may be drawn next time
                 self._features.put(page.plan.digest, page_features.features, page_features.features.nbytes)
-            self._feed(running, sequence_id, number, page_features.features)
-            running.inquiry.stages.encode_s += share_s
+            self._feed(running, sequence_id, number, page_features.features, page_features.error)
+            running.inquiry.account.stages.encode_s += share_s
         for running in active:
-            yield running.request, running.progress()
+            yield running.request, running.inquiry.account.progress()
 
     def _wanted(self, running: _Active, max_pages: int, digests: set[str]) -> Iterator[tuple[str, PageRange]]:
         """What is to be drawn next for a request, added to ``digests``; pages whose features are still at hand are fed
@@ -199,9 +213,16 @@ class Pipeline:
                 yield sequence_id, pages
             max_pages -= len(unseen)
 
-    def _feed(self, running: _Active, sequence_id: str, page_number: int, features: torch.Tensor) -> None:
+    def _feed(
+        self,
+        running: _Active,
+        sequence_id: str,
+        page_number: int,
+        features: torch.Tensor,
+        error: PageError | None = None,
+    ) -> None:
         self.engine.feed(sequence_id, page_number, features)
-        running.num_pages_encoded += 1
+        running.inquiry.note_page(sequence_id, page_number, error)
 
     def _deliver(self, active: Sequence[_Active], output: TokenOutput) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
         running = next(running for running in active if output.request_id in running.prompts)
@@ -211,18 +232,43 @@ class Pipeline:
         for delta in deltas:
             yield running.request, delta
 
-    def _answer(self, running: _Active) -> Answer:
-        request = running.request
+    def _go_on(self, running: _Active) -> Answer | None:
+        """Does what the course demands, up to its next reading; the answer, if there is none."""
+        told: object = None
+        try:
+            while True:
+                demand = running.steps.send(told)
+                if isinstance(demand, Read):
+                    running.inquiry, running.renderer = demand.inquiry, self._renderer(demand.render)
+                    return None
+                told = self._told(running.request, demand)
+        except StopIteration as finished:
+            answer: Answer = finished.value
+            return answer
+
+    def _told(self, request: AnswerRequest, demand: Count | LookUp | Enlarge) -> object:
+        match demand:
+            case Count():
+                return self._count(request)
+            case LookUp():
+                finder = self._finder(self._renderer(demand.render))
+                return [finder.find(request.documents[document], query) for document, query in demand.asked]
+            case Enlarge():
+                return self._enlarged(request, demand)
+
+    def _enlarged(self, request: AnswerRequest, demand: Enlarge) -> list[DocumentPlan] | str:
+        first, larger = self._renderer(demand.render), self._renderer(demand.larger)
+        asked = zip(request.documents, demand.pages, strict=True)
+        try:
+            return [larger.plan(source).showing(same_pages(first, larger, source, pages)) for source, pages in asked]
+        except GlyphError as error:
+            return error.message
+
+    def _count(self, request: AnswerRequest) -> TokenCount:
+        renderer = self._renderer(request.render or self.render_config)
         shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
-        counts = [self.token_counter.count(running.renderer.text(document, pages)) for document, pages in shown]
-        answer = running.inquiry.answer(
-            sum(count.num_tokens for count in counts), text_tokens_estimated=any(count.estimated for count in counts)
-        )
-        wanted = running.request.evidence
-        queries = running.inquiry.evidence_queries(answer, wanted)
-        finder = self._finder(running.renderer)
-        found = [finder.find(*asked) for asked in zip(running.request.documents, queries, strict=False)]
-        return running.inquiry.with_evidence(answer, found, wanted)
+        counts = [self.token_counter.count(renderer.text(document, pages)) for document, pages in shown]
+        return TokenCount(sum(count.num_tokens for count in counts), any(count.estimated for count in counts))
 
     def _finder(self, renderer: PageRenderer) -> EvidenceFinder:
         if renderer.config not in self._finders:
@@ -240,23 +286,18 @@ class _Active:
     """A request that is being answered."""
 
     request: AnswerRequest
-    inquiry: Inquiry
-    renderer: PageRenderer
-    prompts: dict[str, DocumentPrompt] = field(default_factory=dict)
-    num_pages_rendered: int = 0
-    num_pages_encoded: int = 0
+    inquiry: Inquiry  # the reading that is under way
+    renderer: PageRenderer  # its
+    steps: Generator[Demand, object, Answer]
+    prompts: dict[str, DocumentPrompt] = field(default_factory=dict)  # of all readings' sequences
 
     def open_prompts(self) -> Iterator[tuple[str, DocumentPrompt]]:
-        return ((s, prompt) for s, prompt in self.prompts.items() if not self.inquiry.has_ended(s))
+        return ((s, prompt) for s, prompt in self.prompts.items() if self.inquiry.is_open(s))
 
     def draw(self, pages: PageRange) -> list[Page]:
         started_at = time.perf_counter()
         drawn = self.renderer.render(self.request.documents[pages.document], pages.start, pages.stop)
-        self.inquiry.stages.render_s += time.perf_counter() - started_at
-        self.num_pages_rendered += len(drawn)
+        account = self.inquiry.account
+        account.stages.render_s += time.perf_counter() - started_at
+        account.pages_rendered.update(page.plan.digest for page in drawn)
         return drawn
-
-    def progress(self) -> Progress:
-        return Progress(
-            self.inquiry.num_pages, self.num_pages_rendered, self.num_pages_encoded, self.inquiry.num_tokens
-        )

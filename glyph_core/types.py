@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
+from glyph_core.readings import SecondLook, WindowsRead
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -262,17 +264,25 @@ class Answer:
     citations: tuple[Citation, ...] = ()  # in the order of the answer
     grounding: Grounding | None = None  # None: switched off, or the documents have no text to compare with
     pages_read: tuple[tuple[int, ...], ...] = ()  # of each document, the page indices that this answer was read from
-    written: str | None = None  # as the model wrote it and as it was streamed, where the grounding repaired ``text``
+    written: str | None = None  # as the model wrote it and as it was streamed, where ``text`` is another by now
+    windows: WindowsRead | None = None  # None: all pages were read at once
+    second_look: SecondLook | None = None  # None: there was no need for one, or it is switched off
+
+
+ReadingStep = Literal["windows", "best pages", "second look"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a request has come; every count only grows."""
+    """How far a request has come; every count only grows. A page that several windows show is counted once."""
 
     num_pages: int
     num_pages_rendered: int
     num_pages_encoded: int
     num_tokens: int  # generated so far
+    num_windows: int = 1
+    num_windows_read: int = 0
+    reading: ReadingStep = "windows"
 
 
 @dataclass(frozen=True, slots=True)

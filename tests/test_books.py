@@ -53,3 +53,6 @@ def test_glyph_mini_finds_a_planted_fact_in_a_book(shared_data: Path) -> None:
     )
     assert answer.text == "48213"
     assert answer.num_pages > 10
+    assert answer.windows is not None
+    assert answer.windows.num_windows > 3
+    assert answer.confidence > 0.9

@@ -1,4 +1,4 @@
-"""One request on its way: the prompts of its windows, their answers in the making, and what they come to.
+"""One reading of documents' pages: the prompts of its windows and their answers in the making.
 
 It decides nothing about time or threads: the in-process pipeline and the served decoder both drive it, and both
 give the same answer.
@@ -8,68 +8,81 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from glyph_core.answering.assembly import AnswerAssembly, StageTimes
 from glyph_core.answering.confidence import calibrated
 from glyph_core.answering.prompts import DocumentPrompt, build_prompt, page_label
 from glyph_core.answering.reader import Reader
-from glyph_core.answering.scope import scope_of
-from glyph_core.answering.windows import Selection, combine, split_into_windows
-from glyph_core.config import EvidenceConfig, LimitConfig, RenderConfig, SamplingConfig
+from glyph_core.answering.windows import Selection, split_into_windows
+from glyph_core.config import SamplingConfig
 from glyph_core.engine.engine import TokenOutput
-from glyph_core.errors import ContextLengthError, DocumentTooLargeError
-from glyph_core.evidence.conclusion import conclude
-from glyph_core.evidence.finder import DocumentEvidence, EvidenceQuery
-from glyph_core.types import Answer, DocumentPlan, Message, PageError, TextDelta
+from glyph_core.errors import ContextLengthError
+from glyph_core.model.token_counter import TokenCount
+from glyph_core.types import Answer, DocumentPlan, Message, PageError, Progress, ReadingStep, TextDelta
 
-DOUBTFUL = 0.5  # of a confidence that is a probability
 ANSWER_RESERVE_TOKENS = 512  # what a window leaves of the context for the answer, where max_tokens doesn't say less
 
 
-class Inquiry:
-    """The sequences that one request needs, one a window.
+@dataclass(slots=True)
+class Account:
+    """What the readings of one request add up to."""
 
-    The driver takes prompts with :meth:`next_sequence`, gives each generated token to :meth:`push`, and asks for
-    :meth:`answer` when :attr:`is_finished`. The text of a request with one window streams out of ``push``; with
-    several, nothing is certain before the last, and the whole text comes with the answer.
+    clock: Callable[[], float] = time.perf_counter
+    started_at: float = 0.0
+    num_pages: int = 0
+    num_windows: int = 1
+    num_windows_read: int = 0
+    num_tokens: int = 0  # generated
+    reading: ReadingStep = "windows"
+    stages: StageTimes = field(default_factory=StageTimes)
+    page_errors: list[PageError] = field(default_factory=list)
+    pages_encoded: set[str] = field(default_factory=set)  # digests
+    pages_rendered: set[str] = field(default_factory=set)
+
+    def progress(self) -> Progress:
+        return Progress(
+            self.num_pages,
+            min(self.num_pages, len(self.pages_rendered | self.pages_encoded)),
+            min(self.num_pages, len(self.pages_encoded)),
+            self.num_tokens,
+            self.num_windows,
+            self.num_windows_read,
+            self.reading,
+        )
+
+
+class Inquiry:
+    """The sequences that one reading needs, one a window.
+
+    The driver takes prompts with :meth:`next_sequence`, gives each generated token to :meth:`push`, and is done when
+    :attr:`is_finished`. The text of a reading that is shown, with one window, streams out of ``push``; with several,
+    nothing is certain before the last.
     """
 
     def __init__(
         self,
-        request_id: str,
+        name: str,
         messages: Sequence[Message],
         plans: Sequence[DocumentPlan],
         reader: Reader,
         sampling: SamplingConfig,
+        account: Account,
         *,
-        render: RenderConfig,
         max_model_len: int,
-        limits: LimitConfig,
-        clock: Callable[[], float] = time.perf_counter,
-        started_at: float | None = None,
+        overlap_pages: int = 0,
+        is_shown: bool = True,
     ) -> None:
-        """Raises DocumentTooLargeError where the documents have more pages than the limits allow, ContextLengthError
-        for a page that the context does not hold."""
+        """``name`` begins its sequences' ids. Raises ContextLengthError for a page that the context does not hold."""
         self.plans = tuple(plans)
-        self.stages = StageTimes()
-        self.num_pages = sum(plan.num_pages for plan in plans)
-        if self.num_pages > limits.max_pages:
-            raise DocumentTooLargeError(
-                f"the documents make {self.num_pages} pages; a request may have {limits.max_pages}: send less, or "
-                "raise limits.max_pages"
-            )
-        self._request_id = request_id
-        self._scope = scope_of(reader.checkpoint, render, self.plans, messages)
+        self.account = account
+        self._name, self._is_shown = name, is_shown
         self._messages, self._reader, self._sampling = messages, reader, sampling
-        self._clock = clock
-        self._started_at = clock() if started_at is None else started_at
         self._whole = self._prompt()
-        self._windows = self._split(max_model_len)
+        self._windows = self._split(max_model_len, overlap_pages)
         self._num_started = 0
         self._assemblies: dict[str, AnswerAssembly] = {}
         self._prompts: dict[str, DocumentPrompt] = {}
-        self._page_errors = [error for plan in self.plans for error in plan.page_errors]
 
     @property
     def num_windows(self) -> int:
@@ -83,10 +96,19 @@ class Inquiry:
         pages = {self.plans[d].pages[p].digest: num_tokens[d][p] for d, ps in enumerate(largest) for p in ps}
         return self._num_bare_tokens + self._reserve, pages
 
-    @property
-    def num_tokens(self) -> int:
-        """Tokens generated so far."""
-        return sum(len(assembly.token_ids) for assembly in self._assemblies.values())
+    def show_only(self, selection: Selection) -> None:
+        """One window of these pages, instead of all; before it has begun."""
+        self._windows = [[list(pages) for pages in selection]]
+
+    def fits(self, selection: Selection, max_tokens: int | None = None) -> bool:
+        """Whether one window may hold these pages; ``max_tokens``: fewer tokens than it could."""
+        taken = [self._num_page_tokens[d][p] for d, pages in enumerate(selection) for p in pages]
+        most, room = self._reader.window_pages, self._max_page_tokens
+        return sum(taken) <= min(room, max_tokens or room) and (most is None or len(taken) <= most)
+
+    def position(self, document: int, page_index: int) -> int:
+        """Where a page stands among those of its document that are read."""
+        return next(p for p, page in enumerate(self.plans[document].pages) if page.page_index == page_index)
 
     @property
     def is_finished(self) -> bool:
@@ -101,16 +123,18 @@ class Inquiry:
         """The id and the prompt of the next window's sequence; None after the last."""
         if self._num_started == len(self._windows):
             return None
-        sequence_id = f"{self._request_id}/{self._num_started}"
-        prompt = self._whole if self.num_windows == 1 else self._prompt(self._windows[self._num_started])
+        sequence_id = f"{self._name}/{self._num_started}"
+        shown = self._windows[self._num_started]
+        is_whole = all(len(pages) == plan.num_pages for pages, plan in zip(shown, self.plans, strict=True))
+        prompt = self._whole if is_whole else self._prompt(shown)
         self._assemblies[sequence_id] = AnswerAssembly(
             prompt.prompt,
             self._reader.tokenizer.decode,
             self._reader.markup,
             self._sampling.stop,
-            clock=self._clock,
-            started_at=self._started_at,
-            stages=self.stages,
+            clock=self.account.clock,
+            started_at=self.account.started_at,
+            stages=self.account.stages,
         )
         self._prompts[sequence_id] = prompt
         self._num_started += 1
@@ -120,70 +144,45 @@ class Inquiry:
         """Takes a token that the engine generated for one of the sequences; returns what may be shown now."""
         assembly = self._assemblies[output.request_id]
         if not assembly.token_ids:
-            self.stages.prefill_s += output.prefill_s
+            self.account.stages.prefill_s += output.prefill_s
+        self.account.num_tokens += 1
         deltas = assembly.push(output.token_id, output.logprob, output.finish_reason, output.num_cached_tokens)
-        return deltas if self.num_windows == 1 else []
+        self.account.num_windows_read += assembly.finish_reason is not None and self.account.reading == "windows"
+        return deltas if self._is_shown and self.num_windows == 1 else []
 
-    def note_error(self, error: PageError | None) -> None:
-        """Takes what kept a page from being drawn, if anything did; the answer's warnings say it."""
+    def note_page(self, sequence_id: str, page_number: int, error: PageError | None = None) -> None:
+        """A page of a sequence's prompt was encoded; ``error`` is what kept it from being drawn, if anything did: the
+        answer's warnings say it."""
+        self.account.pages_encoded.add(self._prompts[sequence_id].prompt.pages[page_number].page.digest)
         if error is not None:
-            self._page_errors.append(error)
+            self.account.page_errors.append(error)
 
     def has_ended(self, sequence_id: str) -> bool:
         """Whether the sequence needs no more tokens; a stop string ends it before the engine does."""
         return self._assemblies[sequence_id].finish_reason is not None
 
-    def answer(self, num_text_tokens: int, *, text_tokens_estimated: bool) -> Answer:
-        """The answer of all windows together. That nothing was found is only as sure as the request can be read."""
-        missing = dict.fromkeys(str(error) for error in self._page_errors)
-        warnings = [*missing, *(warning for plan in self.plans for warning in plan.warnings), *self._scope.warnings]
-        answers = [
+    def is_open(self, sequence_id: str) -> bool:
+        """Whether it is one of this reading's, and has not ended."""
+        return sequence_id in self._assemblies and not self.has_ended(sequence_id)
+
+    def answers(self, count: TokenCount) -> list[Answer]:
+        """Each window's."""
+        return [
             replace(
-                self._calibrated(
-                    assembly.answer(num_text_tokens, text_tokens_estimated=text_tokens_estimated, warnings=warnings)
-                ),
+                self._calibrated(assembly.answer(count.num_tokens, text_tokens_estimated=count.estimated)),
                 pages_read=self._prompts[sequence_id].pages_of_documents(len(self.plans)),
             )
             for sequence_id, assembly in self._assemblies.items()
         ]
-        answer = combine(answers, self._reader.absent_answer)
-        if self._is_absent(answer):
-            answer = replace(answer, confidence=answer.confidence * self._scope.readable_share)
-        if answer.confidence_is_calibrated and answer.confidence < DOUBTFUL:
-            doubt = f"the answer is probably wrong: its confidence is {answer.confidence:.2g}"
-            answer = replace(answer, warnings=(*answer.warnings, doubt))
-        if len(answers) == 1:
-            return answer
-        e2e_s = self._clock() - self._started_at  # nothing was shown before now
-        return replace(answer, timings=replace(answer.timings, ttft_s=e2e_s, tpot_s=0.0, e2e_s=e2e_s))
-
-    def evidence_queries(self, answer: Answer, wanted: EvidenceConfig) -> list[EvidenceQuery]:
-        """What to ask of each document about ``answer``; nothing where there is nothing to look for."""
-        if wanted.is_off or not answer.text or self._is_absent(answer):
-            return []
-        question = self._messages[-1].text
-        return [EvidenceQuery(answer.text, question, pages, wanted) for pages in answer.pages_read]
-
-    def with_evidence(self, answer: Answer, evidence: Sequence[DocumentEvidence], wanted: EvidenceConfig) -> Answer:
-        """``evidence`` is what each document said to its query."""
-        names = [plan.name for plan in self.plans]
-        concluded = conclude(answer, names, evidence, wanted)
-        schema = self._sampling.json_schema
-        if concluded.written is None or schema is None or self._reader.masks.accepts(schema, concluded.text):
-            return concluded
-        return conclude(answer, names, evidence, wanted.model_copy(update={"grounding": "flag"}))  # no longer valid
-
-    def _is_absent(self, answer: Answer) -> bool:
-        return answer.text == self._reader.absent_answer
 
     def _calibrated(self, answer: Answer) -> Answer:
         calibration = self._reader.checkpoint.calibration
         if calibration is None:
             return answer
-        confidence = calibrated(calibration, answer.token_logprobs, is_absent=self._is_absent(answer))
+        confidence = calibrated(calibration, answer.token_logprobs, is_absent=answer.text == self._reader.absent_answer)
         return replace(answer, confidence=confidence, confidence_is_calibrated=True)
 
-    def _split(self, max_model_len: int) -> list[Selection]:
+    def _split(self, max_model_len: int, overlap_pages: int) -> list[Selection]:
         """The windows that this request is read in: one, wherever the model reads all pages at once. Raises
         ContextLengthError for a page that fits none."""
         self._num_bare_tokens = len(self._prompt([()] * len(self.plans)).prompt.token_ids)
@@ -191,7 +190,8 @@ class Inquiry:
         num_taken = len(self._whole.prompt.token_ids) - self._num_bare_tokens
         labels = [self._num_label_tokens(document, plan) for document, plan in enumerate(self.plans)]
         num_others = num_taken - self._whole.prompt.num_visual_tokens - sum(map(sum, labels))
-        num_marks = -(-num_others // max(1, self.num_pages))  # a page's begin and end
+        num_pages = sum(plan.num_pages for plan in self.plans)
+        num_marks = -(-num_others // max(1, num_pages))  # a page's begin and end
         self._num_page_tokens: list[list[int]] = [[] for _ in self.plans]
         for document, placement in zip(self._whole.document_of_page, self._whole.prompt.pages, strict=True):
             num_label_tokens = labels[document][len(self._num_page_tokens[document])]
@@ -204,8 +204,9 @@ class Inquiry:
                     param="messages",
                 )
             self._num_page_tokens[document].append(num_tokens)
-        max_page_tokens = max_model_len - self._reserve - self._num_bare_tokens
-        return split_into_windows(self._num_page_tokens, max_page_tokens, self._reader.window_pages)
+        self._max_page_tokens = max_model_len - self._reserve - self._num_bare_tokens
+        window_pages = self._reader.window_pages
+        return split_into_windows(self._num_page_tokens, self._max_page_tokens, window_pages, overlap_pages)
 
     def _num_label_tokens(self, document: int, plan: DocumentPlan) -> list[int]:
         """Of each page of a document."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from glyph_core.config import EvidenceConfig, RenderConfig, SamplingConfig
+from glyph_core.config import EvidenceConfig, ReadingConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import DocumentPlan, DocumentSource, Message, PageChoice
 
@@ -30,6 +30,7 @@ class AnswerRequest:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     request_id: str = field(default_factory=new_request_id)
     pages: PageChoice = ()
+    reading: ReadingConfig | None = None  # None: the pipeline's
 
     def __post_init__(self) -> None:
         check_messages(self.messages, len(self.documents))
@@ -44,11 +45,19 @@ class AnswerRequest:
         sampling: SamplingConfig | None = None,
         render: RenderConfig | None = None,
         evidence: EvidenceConfig | None = None,
+        reading: ReadingConfig | None = None,
     ) -> AnswerRequest:
         """One question about ``documents``, which stand before it in their order."""
         turns = [Message("system", system)] if system else []
         turns.append(Message("user", question, tuple(range(len(documents)))))
-        return cls(tuple(turns), tuple(documents), sampling or SamplingConfig(), render, evidence or EvidenceConfig())
+        return cls(
+            tuple(turns),
+            tuple(documents),
+            sampling or SamplingConfig(),
+            render,
+            evidence or EvidenceConfig(),
+            reading=reading,
+        )
 
 
 def plans_shown(plans: Sequence[DocumentPlan], pages: PageChoice) -> list[DocumentPlan]:

@@ -6,6 +6,7 @@ from glyph_core.config.base import Config
 from glyph_core.config.engine import EngineConfig, ModelConfig, SamplingConfig
 from glyph_core.config.evidence import EvidenceConfig
 from glyph_core.config.pipeline import CreditConfig, LimitConfig, PipelineConfig
+from glyph_core.config.reading import ReadingConfig, SecondLookConfig, WindowConfig
 from glyph_core.config.render import MAX_PAGE_PIXELS, PRESETS, RENDERER_VERSION, RenderConfig, preset, varied
 from glyph_core.config.storage import FeatureStoreConfig, StoreConfig
 
@@ -21,9 +22,12 @@ __all__ = [
     "LimitConfig",
     "ModelConfig",
     "PipelineConfig",
+    "ReadingConfig",
     "RenderConfig",
     "SamplingConfig",
+    "SecondLookConfig",
     "StoreConfig",
+    "WindowConfig",
     "preset",
     "varied",
 ]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from glyph_core.config.base import Config
 from glyph_core.config.engine import EngineConfig, ModelConfig
+from glyph_core.config.reading import ReadingConfig
 from glyph_core.config.render import RenderConfig
 
 
@@ -44,4 +45,5 @@ class PipelineConfig(Config):
         0.25, ge=0, description="features of the pages seen last, kept in the encoder's host memory; 0 keeps none"
     )
     limits: LimitConfig = LimitConfig()
+    reading: ReadingConfig = ReadingConfig()
     templates: str | None = Field(None, description="a folder of task templates beside those that are shipped")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from glyph_core.answering.inquiry import Inquiry
+from glyph_core.answering.inquiry import Account, Inquiry
 from glyph_core.answering.prompts import build_prompt
 from glyph_core.answering.reader import Reader
-from glyph_core.config import LimitConfig, SamplingConfig, preset
+from glyph_core.config import SamplingConfig, preset
 from glyph_core.model.checkpoint import read_checkpoint
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.types import DocumentPlan, DocumentSource, Message
@@ -72,9 +72,7 @@ def test_windows_leave_room_for_labels(folder: Path, plans: list[DocumentPlan]) 
     whole = len(build_prompt(MESSAGES, plans, reader).prompt.token_ids)
     for context in range(whole // 2, whole + 40, 61):
         sampling = SamplingConfig(max_tokens=8)
-        inquiry = Inquiry(
-            "r", MESSAGES, plans, reader, sampling, render=CONFIG, max_model_len=context, limits=LimitConfig()
-        )
+        inquiry = Inquiry("r", MESSAGES, plans, reader, sampling, Account(), max_model_len=context)
         shown = 0
         while started := inquiry.next_sequence():
             prompt = started[1].prompt

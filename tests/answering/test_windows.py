@@ -1,59 +1,64 @@
-"""Windows hold every page once, in order, within their bounds; the best of their answers is kept."""
+"""Windows hold every page, in order, within their bounds, and overlap where there is room for it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyph_core.answering.windows import combine, split_into_windows
-from glyph_core.types import Answer, Timings, Usage
+from glyph_core.answering.windows import Selection, split_into_windows
+
+SIZES = st.lists(st.lists(st.integers(1, 50), max_size=12), max_size=4)
+MAX_PAGES = st.one_of(st.none(), st.integers(1, 6))
 
 
-@given(
-    st.lists(st.lists(st.integers(1, 50), max_size=12), max_size=4),
-    st.integers(1, 120),
-    st.one_of(st.none(), st.integers(1, 6)),
-)
-def test_windows_cover_all_pages_in_order(num_tokens: list[list[int]], max_tokens: int, max_pages: int | None) -> None:
-    windows = split_into_windows(num_tokens, max_tokens, max_pages)
-    shown = [(d, p) for window in windows for d, pages in enumerate(window) for p in pages]
-    assert shown == [(d, p) for d, pages in enumerate(num_tokens) for p in range(len(pages))]
+def shown_in(window: Selection) -> list[tuple[int, int]]:
+    return [(document, page) for document, pages in enumerate(window) for page in pages]
+
+
+@given(SIZES, st.integers(1, 120), MAX_PAGES, st.integers(0, 3))
+def test_windows_cover_all_pages_in_order(
+    num_tokens: list[list[int]], max_tokens: int, max_pages: int | None, overlap_pages: int
+) -> None:
+    windows = split_into_windows(num_tokens, max_tokens, max_pages, overlap_pages)
+    firsts = dict.fromkeys(page for window in windows for page in shown_in(window))
+    assert list(firsts) == [(d, p) for d, pages in enumerate(num_tokens) for p in range(len(pages))]
     for window in windows:
-        taken = [num_tokens[d][p] for d, pages in enumerate(window) for p in pages]
+        taken = [num_tokens[d][p] for d, p in shown_in(window)]
         assert len(taken) <= 1 or (sum(taken) <= max_tokens and (max_pages is None or len(taken) <= max_pages))
+
+
+@given(SIZES, st.integers(1, 120), MAX_PAGES, st.integers(0, 3))
+def test_no_window_holds_a_part_of_a_document_beside_another(
+    num_tokens: list[list[int]], max_tokens: int, max_pages: int | None, overlap_pages: int
+) -> None:
+    for window in split_into_windows(num_tokens, max_tokens, max_pages, overlap_pages):
+        documents = {document for document, _ in shown_in(window)}
+        for document in documents if len(documents) > 1 else ():
+            assert list(window[document]) == list(range(len(num_tokens[document])))
+
+
+@given(st.lists(st.integers(1, 50), max_size=12), st.integers(1, 120), MAX_PAGES, st.integers(0, 3))
+def test_what_is_shared_is_as_much_as_there_is_room_for(
+    sizes: list[int], max_tokens: int, max_pages: int | None, overlap_pages: int
+) -> None:
+    windows = [list(window[0]) for window in split_into_windows([sizes], max_tokens, max_pages, overlap_pages)]
+    for before, after in pairwise(windows):
+        assert after[-1] > before[-1]
+        shared = len(set(before) & set(after))
+        assert shared <= overlap_pages
+        wider = [after[0] - 1, *range(after[0], before[-1] + 2)]  # one more shared page and one new page
+        taken = [sizes[page] for page in wider]
+        is_full = sum(taken) > max_tokens or (max_pages is not None and len(taken) > max_pages)
+        assert shared == overlap_pages or is_full or after[0] - 1 == before[0]
+
+
+def test_four_pages_of_which_windows_share_one() -> None:
+    windows = split_into_windows([[1] * 10], 100, 4, 1)
+    assert [list(window[0]) for window in windows] == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
 
 
 def test_a_request_without_pages_has_one_empty_window() -> None:
     assert split_into_windows([], 10, None) == [[]]
-
-
-def answer(text: str, confidence: float) -> Answer:
-    return Answer(
-        text=text,
-        finish_reason="stop",
-        token_ids=(1,),
-        usage=Usage(10, 1, 8, 2, 100),
-        timings=Timings(),
-        num_pages=3,
-        confidence=confidence,
-    )
-
-
-def test_the_most_confident_finding_wins() -> None:
-    best = combine([answer("not stated", 0.99), answer("blue", 0.6), answer("red", 0.8)], "not stated")
-    assert (best.text, best.num_pages) == ("red", 9)
-    assert best.usage == Usage(30, 3, 24, 6, 100)
-    assert "3 windows" in best.warnings[0]
-
-
-def test_nothing_found_anywhere_is_as_sure_as_all_windows_together() -> None:
-    nothing = combine([answer("not stated", 0.7), answer("not stated", 0.9)], "not stated")
-    assert (nothing.text, nothing.confidence) == ("not stated", pytest.approx(0.63))
-
-
-def test_one_window_is_the_answer_itself() -> None:
-    only = replace(answer("blue", 0.6), warnings=("w",))
-    assert combine([only], None) is only
+    assert [list(map(list, window)) for window in split_into_windows([[], []], 10, None)] == [[[], []]]

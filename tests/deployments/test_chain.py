@@ -85,16 +85,21 @@ def test_only_the_pages_that_are_asked_for_are_read_and_counted() -> None:
     run(test())
 
 
-def test_windows_are_read_one_after_another_and_no_page_twice() -> None:
+def test_windows_are_read_one_after_another_and_no_page_is_drawn_twice() -> None:
     async def test() -> None:
-        chain = FakeChain(credit_config=SMALL, window_pages=4)
+        chain = FakeChain(credit_config=SMALL, window_pages=4, feature_cache_gb=1e-3)
         events = await events_of(chain, request_about(10))
         answer = events[-1]
         assert isinstance(answer, Answer)
-        assert [list(pages.values()) for pages in chain.engine.fed.values()] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-        assert (answer.text, answer.num_pages) == ("fine", 10)
+        assert [list(pages.values()) for pages in chain.engine.fed.values()] == [
+            [0, 1, 2, 3],
+            [3, 4, 5, 6],
+            [6, 7, 8, 9],
+        ]
+        assert (answer.text, answer.num_pages, chain.drawing.num_pages) == ("fine", 10, 10)
         assert answer.timings.prefill_s == 1.5
-        assert events[-2] == Progress(10, 10, 10, 10)  # two windows of "fine" and its end, before the third
+        # two windows of "fine" and its end, before the third
+        assert events[-2] == Progress(10, 10, 10, 10, num_windows=3, num_windows_read=2)
 
     run(test())
 
@@ -347,9 +352,11 @@ def test_an_engine_that_does_not_get_on_is_not_fed_beyond_the_credits() -> None:
     async def test() -> None:
         chain = FakeChain(credit_config=SMALL, engine=FakeEngine(is_stuck=True))
         request = asyncio.create_task(events_of(chain, request_about(100)))
+        window = SMALL.encode_calls * SMALL.pages_per_encode_call
+        while not chain.engine.fed or len(next(iter(chain.engine.fed.values()))) < window:
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # a chain of no cost would be through in a tenth of it
         held = len(next(iter(chain.engine.fed.values())))
-        window = SMALL.encode_calls * SMALL.pages_per_encode_call
         assert held == window
         assert chain.drawing.num_pages <= 2 * window
         request.cancel()

@@ -40,6 +40,7 @@ ANSWER = Answer(
     confidence=0.9,
     warnings=("1 character has no glyph",),
 )
+ONE_WINDOW = {"windows": 1, "windows_read": 0, "reading": "windows"}
 EVENTS = [Progress(2, 0, 0, 0), TextDelta("hm", is_reasoning=True), TextDelta("42 "), Progress(2, 2, 2, 2),
           TextDelta("days"), ANSWER]  # fmt: skip
 QUESTION = {"model": "glyph-mini", "messages": [{"role": "user", "content": "What?"}]}
@@ -178,8 +179,8 @@ def test_a_stream_with_progress() -> None:
         chunks = chunks_of(await client.post("/v1/chat/completions", json=body))
         progress = [chunk["glyph"]["progress"] for chunk in chunks[:-2] if not chunk["choices"]]
         assert progress == [
-            {"pages": 2, "pages_rendered": 0, "pages_encoded": 0, "completion_tokens": 0},
-            {"pages": 2, "pages_rendered": 2, "pages_encoded": 2, "completion_tokens": 2},
+            {"pages": 2, "pages_rendered": 0, "pages_encoded": 0, "completion_tokens": 0, **ONE_WINDOW},
+            {"pages": 2, "pages_rendered": 2, "pages_encoded": 2, "completion_tokens": 2, **ONE_WINDOW},
         ]
         assert "usage" not in chunks[0]
 
