@@ -6,6 +6,7 @@ GlyphError                          500
 │   ├── ModelNotFoundError          404  another model was asked for than the one that is served
 │   ├── NotFoundError               404  a file or a collection that is not there, or is somebody else's
 │   ├── QuotaError                  413  more bytes than an owner may keep here
+│   ├── PinnedShareError            413  pinned documents would hold more of the KV memory than they may
 │   ├── ContextLengthError          400  prompt and answer together exceed the model's context
 │   ├── EmptyDocumentError          400  a document holds nothing to read
 │   ├── UnsupportedDocumentError    415  a document of a type that we cannot read
@@ -70,6 +71,11 @@ class NotFoundError(InvalidInputError):
 class QuotaError(InvalidInputError):
     status = 413
     code = "quota_exceeded"
+
+
+class PinnedShareError(InvalidInputError):
+    status = 413
+    code = "pinned_share_exceeded"
 
 
 class ContextLengthError(InvalidInputError):

@@ -37,6 +37,9 @@ class EngineConfig(Config):
     host_kv_gb: float = Field(
         0.0, ge=0, description="host memory, in GiB, for KV blocks that fell out of the pool: copied back when wanted"
     )
+    pinned_share: float = Field(
+        0.25, ge=0, le=0.9, description="of the pool, that pinned documents may keep from eviction"
+    )
     prefix_cache: bool = Field(True, description="keep finished blocks for prompts that begin alike")
     attention: Literal["auto", "sdpa", "triton", "flash"] = Field(
         "auto", description="attention backend; auto: triton on CUDA where it is installed, else sdpa"

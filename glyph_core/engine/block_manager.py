@@ -4,6 +4,9 @@ A block is *referenced* while some sequence has it in its block table, else *fre
 complete may be *cached* under their hash, referenced or free; a free cached block keeps its contents until it is
 evicted: blocks without contents are given away first, then cached ones, least recently freed first. What is evicted
 may be kept in host memory, and comes back into the block of a sequence that would have to compute it again.
+
+Contents that a pin keeps (:mod:`glyph_core.engine.pins`) are *held* while no sequence has their block: it is not free,
+and is given away only where nothing runs and nothing could run without it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Iterable
 
 from glyph_core.engine.block_hash import ROOT, block_hash
 from glyph_core.engine.host_tier import HostTier
+from glyph_core.engine.pins import Pins
 from glyph_core.engine.sequence import Sequence
 from glyph_core.errors import StageError
 
@@ -22,8 +26,15 @@ class BlockManager:
     it takes off ``num_mirrored_blocks``."""
 
     def __init__(
-        self, num_blocks: int, block_size: int, *, prefix_cache: bool = True, host: HostTier | None = None
+        self,
+        num_blocks: int,
+        block_size: int,
+        *,
+        prefix_cache: bool = True,
+        host: HostTier | None = None,
+        pinned_share: float = 0.0,
     ) -> None:
+        """``pinned_share``: of the pool, that pins may keep."""
         self.num_blocks = num_blocks
         self.block_size = block_size
         self.prefix_cache = prefix_cache
@@ -32,10 +43,22 @@ class BlockManager:
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))  # the first is given away first
         self._block_of: dict[bytes, int] = {}  # cached contents
         self._hash_of: dict[int, bytes] = {}  # its inverse
+        self._held: dict[int, None] = {}  # unreferenced and pinned, the first held first
+        self.pins = Pins(int(num_blocks * pinned_share))
+        self.num_pinned_evictions = 0
 
     @property
     def num_free_blocks(self) -> int:
         return len(self._free)
+
+    @property
+    def num_held_blocks(self) -> int:
+        """Referenced by no sequence, and pinned."""
+        return len(self._held)
+
+    @property
+    def num_pinned_blocks(self) -> int:
+        return sum(content in self.pins for content in self._block_of) if len(self.pins) else 0
 
     @property
     def num_cached_blocks(self) -> int:
@@ -45,10 +68,13 @@ class BlockManager:
         """Blocks that ``sequence`` lacks to hold all of its tokens."""
         return -(-sequence.num_tokens // self.block_size) - len(sequence.block_table)
 
-    def num_free_blocks_without(self, sequences: Iterable[Sequence]) -> int:
-        """Blocks that would be free if ``sequences`` gave theirs up."""
+    def num_free_blocks_without(self, sequences: Iterable[Sequence], *, held_too: bool = False) -> int:
+        """Blocks that would be free if ``sequences`` gave theirs up, and if ``held_too``, those that are held."""
         references = Counter(block for sequence in sequences for block in sequence.block_table)
-        return self.num_free_blocks + sum(self._ref_counts[block] == count for block, count in references.items())
+        given_up = [block for block, count in references.items() if self._ref_counts[block] == count]
+        if held_too:
+            return self.num_free_blocks + len(self._held) + len(given_up)
+        return self.num_free_blocks + sum(self._hash_of.get(block) not in self.pins for block in given_up)
 
     def can_allocate(self, sequence: Sequence) -> bool:
         return self.num_missing_blocks(sequence) <= self.num_free_blocks
@@ -79,9 +105,11 @@ class BlockManager:
             if block is None:
                 if index == len(table) or not self._load(content, table[index]):
                     break
+                self._note_pinned(sequence, index, content)
                 index += 1
                 continue
             self._reference(block)
+            self._note_pinned(sequence, index, content)
             if index < len(table):
                 self._release(table[index])
                 table[index] = block
@@ -121,6 +149,22 @@ class BlockManager:
         for index, content in enumerate(self.hashes(sequence, start, stop), first):
             if content not in self._block_of:
                 self._know(sequence.block_table[index], content)
+            self._note_pinned(sequence, index, content)
+
+    def unpin(self, name: str) -> None:
+        """What no other pin keeps may be evicted from now on, as if it was used just now."""
+        for content in self.pins.remove(name):
+            block = self._block_of[content]
+            if block in self._held:
+                del self._held[block]
+                self._free[block] = None
+
+    def let_go_of_held(self, num_blocks: int) -> None:
+        """Makes so many held blocks free, if there are; their contents are pinned again when they are used again."""
+        for block in list(self._held)[:num_blocks]:
+            del self._held[block]
+            self._free[block] = None
+            self.num_pinned_evictions += 1
 
     def free(self, sequence: Sequence) -> None:
         """Takes every block from ``sequence``. Its last blocks are evicted before its first, which more can share."""
@@ -145,9 +189,15 @@ class BlockManager:
             "reference counts differ from the block tables",
         )
         self._require(
-            set(self._free) == {block for block, count in enumerate(self._ref_counts) if count == 0},
-            "the free list is not the set of unreferenced blocks",
+            set(self._free) | set(self._held) == {block for block, count in enumerate(self._ref_counts) if count == 0},
+            "the free and the held blocks are not the unreferenced ones",
         )
+        self._require(not set(self._free) & set(self._held), "a block is free and held")
+        self._require(
+            all(self._hash_of.get(block) in self.pins for block in self._held),
+            "a block is held whose contents no pin keeps",
+        )
+        self._require(self.pins.are_known_in(self._block_of), "a pin keeps contents that no block has")
         self._require(
             self._hash_of == {block: content for content, block in self._block_of.items()},
             "a cached block and its hash don't name each other",
@@ -195,11 +245,16 @@ class BlockManager:
 
     def _reference(self, block: int) -> None:
         self._free.pop(block, None)
+        self._held.pop(block, None)
         self._ref_counts[block] += 1
 
     def _release(self, block: int) -> None:
         self._ref_counts[block] -= 1
-        if self._ref_counts[block] == 0:
+        if self._ref_counts[block] > 0:
+            return
+        if self._hash_of.get(block) in self.pins:
+            self._held[block] = None
+        else:
             self._free[block] = None
             if block not in self._hash_of:
                 self._free.move_to_end(block, last=False)
@@ -214,8 +269,19 @@ class BlockManager:
     def _know(self, block: int, content: bytes) -> None:
         self._block_of[content], self._hash_of[block] = block, content
 
+    def _note_pinned(self, sequence: Sequence, index: int, content: bytes) -> None:
+        """Block ``index`` of ``sequence`` is cached as ``content``: a pin may want it kept."""
+        if not len(self.pins):
+            return
+        self.pins.note(sequence, index * self.block_size, content)
+        block = self._block_of[content]  # another's, where two computed the same at once
+        if block in self._free and content in self.pins:
+            del self._free[block]
+            self._held[block] = None
+
     def _forget(self, block: int) -> bytes | None:
         content = self._hash_of.pop(block, None)
         if content is not None:
             del self._block_of[content]
+            self.pins.forget(content)
         return content

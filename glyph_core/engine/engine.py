@@ -69,7 +69,13 @@ class Engine:
         num_blocks = self._runner.num_blocks
         self.max_model_len = min(context, num_blocks * config.block_size)
         self._host = HostTier(self._runner.num_host_slots)
-        self._blocks = BlockManager(num_blocks, config.block_size, prefix_cache=config.prefix_cache, host=self._host)
+        self._blocks = BlockManager(
+            num_blocks,
+            config.block_size,
+            prefix_cache=config.prefix_cache,
+            host=self._host,
+            pinned_share=config.pinned_share,
+        )
         self._scheduler = Scheduler(config, self._blocks, looks_ahead=self._runner.looks_ahead)
         self._sequences: dict[str, Sequence] = {}
         self._num_added = 0
@@ -148,6 +154,20 @@ class Engine:
             self._scheduler.remove(sequence)
             self._runner.forget(sequence)
 
+    def pin(self, name: str, page_digests: Collection[str], window_tokens: Collection[int]) -> None:
+        """Keeps the blocks of these pages from eviction, once they are computed. ``window_tokens``: of each prompt that
+        shows some of them, its tokens up to the question. Raises PinnedShareError where pins would keep more than their
+        share of the pool."""
+        max_blocks = sum(-(-num_tokens // self._blocks.block_size) for num_tokens in window_tokens)
+        self._blocks.pins.add(name, page_digests, max_blocks)
+
+    def unpin(self, prefix: str) -> list[str]:
+        """Ends the pins whose names begin with ``prefix``; returns those names."""
+        names = [name for name in self._blocks.pins.names if name.startswith(prefix)]
+        for name in names:
+            self._blocks.unpin(name)
+        return names
+
     def step(self) -> list[TokenOutput]:
         """Computes what can be computed now; at most one token for each request."""
         chunks = self._scheduler.schedule()
@@ -178,11 +198,15 @@ class Engine:
             num_running=len(self._scheduler.running),
             num_waiting=len(self._scheduler.waiting),
             num_blocks=self._blocks.num_blocks,
-            num_free_blocks=self._blocks.num_free_blocks,
+            num_free_blocks=self._blocks.num_free_blocks + self._blocks.num_held_blocks,
             num_cached_blocks=self._blocks.num_cached_blocks,
             num_preemptions=self._scheduler.num_preemptions,
             num_host_blocks=len(self._host),
             num_restored_blocks=self._host.num_restored,
+            num_pins=len(self._blocks.pins),
+            num_pinned_blocks=self._blocks.num_pinned_blocks,
+            max_pinned_blocks=self._blocks.pins.max_blocks,
+            num_pinned_evictions=self._blocks.num_pinned_evictions,
         )
 
     def check_integrity(self) -> None:

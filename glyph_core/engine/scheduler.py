@@ -174,7 +174,7 @@ class Scheduler:
         num_needed = self.blocks.num_missing_blocks(sequence) + len(self.running)
         return len(self.running) < self.max_num_seqs and (
             num_needed <= self.blocks.num_free_blocks
-            or num_needed <= self.blocks.num_free_blocks_without(self._holders(sequence))
+            or num_needed <= self.blocks.num_free_blocks_without(self._holders(sequence), held_too=not self.running)
         )
 
     def _holders(self, sequence: Sequence) -> list[Sequence]:
@@ -195,7 +195,10 @@ class Scheduler:
         if not self._may_enter(sequence):
             return False
         while not self.blocks.can_allocate(sequence):
-            self._give_up_block(self._holders(sequence)[-1])
+            if holders := self._holders(sequence):
+                self._give_up_block(holders[-1])
+            else:  # it is the only one, and pinned documents give way to it, as far as it takes
+                self.blocks.let_go_of_held(self.blocks.num_missing_blocks(sequence) - self.blocks.num_free_blocks)
         self.blocks.allocate(sequence)
         for other in self._overtaken_by(sequence):
             other.num_overtaken_tokens += sequence.num_tokens
@@ -209,6 +212,9 @@ class Scheduler:
         while not self.blocks.can_allocate(sequence):
             if holders := self._holders(sequence):
                 self._give_up_block(holders[-1])
+                continue
+            if self.running == [sequence] and self.blocks.num_held_blocks:
+                self.blocks.let_go_of_held(1)
                 continue
             victim = self.running[-1]
             self._preempt(victim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from random import Random
 
@@ -11,6 +12,7 @@ import torch
 from glyph_core.config import SamplingConfig
 from glyph_core.engine.engine import Engine
 from glyph_core.engine.kv_cache import KVCache
+from glyph_core.errors import PinnedShareError
 from tests.engine.conftest import EngineFactory
 from tests.engine.driving import Parts, prompt_of
 from tests.engine.fakes import FakeTextModel, page_features
@@ -70,6 +72,15 @@ class Walk:
         self.engine.abort(name)
         self.requests.pop(name, None)
 
+    def pin(self) -> None:
+        name = self.random.choice("pqr")
+        if self.random.random() < 0.4:
+            self.engine.unpin(name)
+            return
+        pages = prompt_of(*self.random.choice(DOCUMENTS)).pages
+        with suppress(PinnedShareError):
+            self.engine.pin(name, [page.page.digest for page in pages], [4 * self.random.randint(1, 5)])
+
     def step(self) -> None:
         for output in self.engine.step():
             answer = self.answers[output.request_id]
@@ -90,12 +101,13 @@ def test_random_walk(seed: int, make_engine: EngineFactory) -> None:
         max_num_batched_tokens=random.randint(4, 40),
         max_num_seqs=random.randint(1, 4),
         prefix_cache=random.random() < 0.8,
+        pinned_share=random.choice((0, 0.5, 0.9)),
         host_kv_gb=random.choice((0, 3, 8, 30)) * KVCache.num_block_bytes(MODEL, BLOCK_SIZE) / 1024**3,
     )
     walk = Walk(engine, random)
-    events = [walk.add, walk.feed_one, walk.feed_all, walk.abort, walk.step]
+    events = [walk.add, walk.feed_one, walk.feed_all, walk.abort, walk.step, walk.pin]
     for _ in range(NUM_EVENTS):
-        random.choices(events, weights=[3, 6, 1, 0.3, 20])[0]()
+        random.choices(events, weights=[3, 6, 1, 0.3, 20, 1])[0]()
     for _ in range(MAX_STEPS):
         if not engine.has_work:
             break
