@@ -51,6 +51,7 @@ class Told:
     num_pages: int
     num_windows: int
     num_candidates: int
+    candidate: str | None  # the likeliest finding of a window, whether or not it is the answer
     was_combined: bool
     num_cached_tokens: int
     num_prompt_tokens: int
@@ -150,6 +151,9 @@ def in_process(args: argparse.Namespace) -> Ask:
                 "num_pages": answer.num_pages,
                 "num_windows": answer.windows.num_windows if answer.windows else 1,
                 "num_candidates": len(answer.windows.candidates) if answer.windows else 0,
+                "candidate": answer.windows.candidates[0].text
+                if answer.windows and answer.windows.candidates
+                else None,
                 "was_combined": answer.windows is not None and answer.windows.combined is not None,
                 "num_cached_tokens": answer.usage.num_cached_tokens,
                 "num_prompt_tokens": answer.usage.num_prompt_tokens,
@@ -192,6 +196,7 @@ def at_endpoint(args: argparse.Namespace) -> Ask:
                 "num_pages": glyph["pages"],
                 "num_windows": windows["read"] if windows else 1,
                 "num_candidates": len(windows["candidates"]) if windows else 0,
+                "candidate": windows["candidates"][0]["text"] if windows and windows["candidates"] else None,
                 "was_combined": bool(windows and windows["combined_pages"]),
                 "num_cached_tokens": answer["usage"]["prompt_tokens_details"]["cached_tokens"],
                 "num_prompt_tokens": answer["usage"]["prompt_tokens"],

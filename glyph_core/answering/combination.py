@@ -19,7 +19,7 @@ from glyph_core.types import Answer, Usage
 
 PRESENT_SHARE = 0.8  # of the questions that confidences are fitted on, and of those that are asked
 # Of windows that do not tell, this share finds something all the same: glyph-mini on 1,026 questions to pages without
-# their answers, made of keys and names that are much alike. Books mislead it far less often, so the document's own other
+# their answers, made of keys and names that are much alike. Books mislead it far less often, so a document's own other
 # windows count, too; what was measured is worth this many of them.
 MISLED_SHARE, MISLED_WEIGHT = 0.05, 5.0
 _LEAST = 1e-6  # confidences nearer to 0 or 1 are rounding
