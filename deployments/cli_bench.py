@@ -66,6 +66,25 @@ def engine(
 
 
 @bench.command()
+def page(
+    url: Annotated[
+        str | None, typer.Option(help="a running endpoint that serves the page [default: one of its own, glyph-mini]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="turns without tabs and turns with them")] = 10,
+    tabs: Annotated[int, typer.Option(min=1, help="open and idle")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+) -> None:
+    """The page for people: what idle tabs cost those who ask the API, and the seconds of a first visit, in Chromium
+    where playwright and a chromium are installed. Two minutes.
+    """
+    with errors_reported(as_json=json), phase_shown() as show:
+        from deployments.bench.page import PagePlan, as_lines, page_report
+
+        report = page_report(url, PagePlan(num_rounds=rounds, num_tabs=tabs), show)
+        print_json(report) if json else print_text(as_lines(report))
+
+
+@bench.command()
 def pipeline(
     rounds: Annotated[int, typer.Option(min=1, help="documents a case; the least time counts")] = 5,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,

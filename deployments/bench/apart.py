@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from deployments.bench.report import Json as Json
+from deployments.bench.report import Show as Show
 from deployments.endpoint import ray_environment
 from deployments.session import end_session
 from glyph_core.errors import StageError
-
-Json = dict[str, Any]
-Show = Callable[[str], None]
 
 
 def run_apart(module: str, arguments: Json, show: Show) -> Json:

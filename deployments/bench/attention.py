@@ -12,8 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import torch
 
 import glyph_core.model
 from deployments.bench.limits import synchronize
+from deployments.bench.report import Json, installed_versions, now
 from glyph_core.config import EngineConfig
 from glyph_core.engine.attention.choice import choose_attention, make_backend
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
@@ -52,9 +51,7 @@ class OneLayer:
         self.device, self.dtype = device, dtype
 
 
-def attention_figures(
-    shape: TextShape, device: torch.device, dtype: torch.dtype, cases: Sequence[Case]
-) -> list[dict[str, Any]]:
+def attention_figures(shape: TextShape, device: torch.device, dtype: torch.dtype, cases: Sequence[Case]) -> list[Json]:
     """Each case by each backend that runs here; why, of those that don't."""
     layer, figures = OneLayer(shape, device, dtype), []
     for num, new, context, shared in cases:
@@ -62,7 +59,7 @@ def attention_figures(
         for name, prefill, block_size in reversed(WAYS):  # the reference first
             if new == 1 and prefill == "split":
                 continue  # decodes like varlen
-            row: dict[str, Any] = {
+            row: Json = {
                 "backend": name, "prefill": prefill, "sequences": num, "new": new, "context": context, "shared": shared
             }  # fmt: skip
             try:
@@ -157,10 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device("auto")
     shape = ModelShape.of(json.loads((CONFIGS / f"{given.shape}.json").read_text())).text
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    report: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    report: Json = {
+        "date": now(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "versions": {name: _version(name) for name in ("torch", "triton", "flash-attn", "glyph-serve")},
+        "versions": installed_versions("torch", "triton", "flash-attn", "glyph-serve"),
         "shape": given.shape,
         "rows": [],
     }
@@ -169,13 +166,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.out.write_text(json.dumps(report, indent=1) + "\n")
         for row in report["rows"][-len(WAYS) :]:
             sys.stderr.write(f"{row}\n")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -18,16 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 
 import glyph_core.model
+from deployments.bench.report import Json, installed_versions, now
 from glyph_core.errors import GlyphError
 from glyph_core.model.shape import ModelShape
 
@@ -50,7 +48,7 @@ TINY = (((2, 100),), ((2, 96),), (130,))
 
 
 def measure(
-    generate: Generate, report: dict[str, Any], keep: Callable[[], None], parts: Collection[str], *, is_tiny: bool
+    generate: Generate, report: Json, keep: Callable[[], None], parts: Collection[str], *, is_tiny: bool
 ) -> None:
     """Fills ``report`` and calls ``keep`` after each case. What fails is recorded, and the rest measured."""
     decode, shared, prefill = TINY if is_tiny else (DECODE, SHARED, PREFILL)
@@ -61,7 +59,7 @@ def measure(
 
     generate(prompts(1, 64), SHORT)  # warms up
 
-    def record(part: str, row: dict[str, Any], run: Callable[[], dict[str, float]]) -> None:
+    def record(part: str, row: Json, run: Callable[[], dict[str, float]]) -> None:
         try:
             row |= run()
         except (RuntimeError, GlyphError) as error:  # torch's out of memory is one
@@ -98,7 +96,7 @@ def measure(
         record("shared_prefix", {"sequences": num, "prefix": prefix}, lambda asked=asked: decoding(asked))  # type: ignore[misc]
 
 
-def glyph_engine(config: dict[str, Any], weights: str, options: dict[str, Any]) -> Generate:
+def glyph_engine(config: Json, weights: str, options: Json) -> Generate:
     """Ours, with random weights on the device that there is."""
     from transformers import AutoConfig
 
@@ -114,7 +112,7 @@ def glyph_engine(config: dict[str, Any], weights: str, options: dict[str, Any]) 
     source = RandomWeights(torch.bfloat16 if device.type == "cuda" else torch.float32, device)
     model = FusedGlm4vTextModel(AutoConfig.for_model(**config), source, pick_ops(device), is_fp8=weights == "fp8")
     shape = ModelShape.of(config).text
-    fields: dict[str, Any] = {"max_num_seqs": MAX_NUM_SEQS, "max_num_batched_tokens": 8192, "num_blocks": 24_000}
+    fields: Json = {"max_num_seqs": MAX_NUM_SEQS, "max_num_batched_tokens": 8192, "num_blocks": 24_000}
     engine = Engine(model, EngineConfig.model_validate(fields | options), (), shape.max_model_len)
 
     @torch.inference_mode()
@@ -134,7 +132,7 @@ def glyph_engine(config: dict[str, Any], weights: str, options: dict[str, Any]) 
     return generate
 
 
-def vllm_engine(config: dict[str, Any], weights: str, options: dict[str, Any]) -> Generate:
+def vllm_engine(config: Json, weights: str, options: Json) -> Generate:
     """vLLM's offline engine as it comes, but for the number of sequences, which is that of the largest case."""
     vllm = import_module("vllm")
     folder = Path(tempfile.mkdtemp(prefix="glyph-vllm-"))
@@ -157,7 +155,7 @@ def vllm_engine(config: dict[str, Any], weights: str, options: dict[str, Any]) -
     return generate
 
 
-def vllm_config(config: dict[str, Any]) -> dict[str, Any]:
+def vllm_config(config: Json) -> Json:
     """The text half of a glm4v configuration as a glm4 one: the same layers without pages."""
     text = dict(config["text_config"])
     rope = {name: value for name, value in text.pop("rope_parameters").items() if name != "mrope_section"}
@@ -172,7 +170,7 @@ def vllm_config(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-ENGINES: dict[str, Callable[[dict[str, Any], str, dict[str, Any]], Generate]] = {
+ENGINES: dict[str, Callable[[Json, str, Json], Generate]] = {
     "glyph": glyph_engine,
     "vllm": vllm_engine,
 }
@@ -192,11 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started_at = time.perf_counter()
     config = json.loads((CONFIGS / f"{given.shape}.json").read_text())
     generate = ENGINES[given.engine](config, given.weights, given.options)
-    report: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    report: Json = {
+        "date": now(),
         "engine": given.engine, "weights": given.weights, "options": given.options, "shape": given.shape,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": installed_versions(*PACKAGES),
         "start_s": time.perf_counter() - started_at,
     }  # fmt: skip
 
@@ -207,13 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     keep()
     measure(generate, report, keep, given.parts, is_tiny=given.tiny)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from platform import machine, python_version
+from platform import python_version
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
+from deployments.bench.report import Json, Show, installed_versions, now, processor
 from deployments.bench.seed_article import render_text_to_image
 from deployments.bench.texts import BenchText, bench_texts
 from deployments.bench.timing import Contender, cpu_in_turns, cpu_s, pieces_of
@@ -29,7 +26,7 @@ from glyph_core.types import DocumentSource
 PRESET_OF = {"english": "glyph-en", "chinese": "glyph-zh"}
 WARM_UP = DocumentSource("warm-up", b"warm-up")
 
-OnRun = Callable[[str], None]  # what is being timed
+PACKAGES = ("glyph-serve", "numba", "numpy", "pillow", "freetype-py", "isal", "reportlab", "pdf2image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +58,20 @@ class LanguageReport:
     official_missing: str | None
 
 
-def render_report(files: Sequence[Path], num_rounds: int, on_run: OnRun) -> dict[str, Any]:
+def render_report(files: Sequence[Path], num_rounds: int, show: Show) -> Json:
     """What ``--json`` prints. Raises the errors of :func:`bench_texts`."""
     texts = bench_texts(files)
-    languages = {language: asdict(_compare(text, num_rounds, on_run)) for language, text in texts.items()}
+    languages = {language: asdict(_compare(text, num_rounds, show)) for language, text in texts.items()}
     return {**languages, **circumstances(), "rounds": num_rounds}
 
 
-def circumstances() -> dict[str, Any]:
+def circumstances() -> Json:
     """When, on what, and with which releases."""
-    versions = {}
-    for name in ("glyph-serve", "numba", "numpy", "pillow", "freetype-py", "isal", "reportlab", "pdf2image"):
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
-        "versions": {"python": python_version(), **versions},
+        "date": now(),
+        "processor": processor(),
+        "versions": {"python": python_version(), **installed_versions(*PACKAGES)},
     }
-
-
-def _processor() -> str:
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), machine())
 
 
 def official_missing() -> str | None:
@@ -139,8 +126,8 @@ def _official_num_pages(text: str) -> int:
         return len(text_to_images(text, Path(folder)))
 
 
-def _compare(text: BenchText, num_rounds: int, on_run: OnRun) -> LanguageReport:
-    on_run(f"{text.language}: warm-up")
+def _compare(text: BenchText, num_rounds: int, show: Show) -> LanguageReport:
+    show(f"{text.language}: warm-up")
     ours, missing = OurWay(text), official_missing()
     pieces = pieces_of(text.text)
     official_pages: list[int] = []
@@ -154,7 +141,7 @@ def _compare(text: BenchText, num_rounds: int, on_run: OnRun) -> LanguageReport:
     if missing is None:
         runs = [lambda piece=piece: official_pages.append(_official_num_pages(piece)) for piece in pieces]
         contenders.append(Contender("official", runs))
-    spent = cpu_in_turns(contenders, num_rounds, lambda name: on_run(f"{text.language}: {name}"))
+    spent = cpu_in_turns(contenders, num_rounds, lambda name: show(f"{text.language}: {name}"))
     ms = {name: seconds * 1000 for name, seconds in spent.items()}
     official_ms = ms.get("official")
     return LanguageReport(
@@ -179,11 +166,11 @@ def _compare(text: BenchText, num_rounds: int, on_run: OnRun) -> LanguageReport:
     )
 
 
-def warnings_of(report: dict[str, Any]) -> list[str]:
+def warnings_of(report: Json) -> list[str]:
     return sorted({report[language]["official_missing"] for language in PRESET_OF} - {None})
 
 
-def as_lines(report: dict[str, Any]) -> str:
+def as_lines(report: Json) -> str:
     lines = []
     for language in PRESET_OF:
         of = report[language]

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from deployments.bench.ports import free_port
 from deployments.bench.random_checkpoint import write_random_checkpoint
+from deployments.bench.report import Json, Show
 from deployments.bench.texts import made_up
 from deployments.client import endpoint_client, file_json, raise_for_error
 from deployments.endpoint import Endpoint, EndpointSettings
@@ -28,9 +28,6 @@ from glyph_core.types import DocumentSource
 PRESET = "glyph-en"
 PIECE_CHARS = 4_000
 HOST_KV_GB, FEATURES_GB = 2.0, 2.0
-
-Json = dict[str, Any]
-Show = Callable[[str], None]
 
 
 def reuse_report(num_visual_tokens: int, show: Show) -> Json:

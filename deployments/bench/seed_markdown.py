@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from deployments.bench.report import Json
 
 # As the seed article has them, on a 4090D; it encodes one image of fixed size, whatever the document's length.
 SEED_MS = {4_096: (120, 85), 16_384: (310, 92), 65_536: (980, 103), 262_144: (3_210, 118)}
 SEED_TOKENS_S = {4_096: 48.0, 16_384: 47.0, 65_536: 45.0, 262_144: 43.5}
 SEED_ANSWER_S = {4_096: 1.8, 16_384: 2.9, 65_536: 5.6, 262_144: 12.3}
-Json = dict[str, Any]
 
 
 def as_markdown(report: Json) -> str:

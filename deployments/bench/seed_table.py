@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from deployments.bench.random_checkpoint import write_random_checkpoint
+from deployments.bench.report import Json, Show
 from deployments.bench.seed_markdown import SEED_MS, as_markdown
 from deployments.bench.texts import NUM_CHARS, made_up
 from glyph_core.answering.request import AnswerRequest
@@ -37,7 +37,6 @@ from glyph_core.types import Answer, DocumentSource, Prompt
 NUM_ANSWER_TOKENS = 256
 WARM_UP_TOKENS = 4_096
 PARAGRAPH_SENTENCES = 4
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class SeedPlan:
     num_answer_tokens: int = NUM_ANSWER_TOKENS
 
 
-def seed_report(plan: SeedPlan, show: Callable[[str], None], keep: Callable[[Json], None]) -> Json:
+def seed_report(plan: SeedPlan, show: Show, keep: Callable[[Json], None]) -> Json:
     """All of it; ``keep`` is handed what there is after each document."""
     device = pick_device(plan.device)
     report: Json = {"plan": asdict(plan), "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""), "rows": []}

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
 
+from deployments.bench.report import Show
 from deployments.bench.workload import Ask, Workload
 from deployments.client import async_endpoint_client, endpoint_client, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json
-
-Show = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

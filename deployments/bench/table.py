@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from deployments.bench.render import OnRun, circumstances
+from deployments.bench.render import circumstances
+from deployments.bench.report import Json, Show
 from deployments.bench.seed_article import render_text_to_image
 from deployments.bench.texts import bench_texts
 from deployments.bench.timing import Contender, cpu_in_turns, pieces_of
@@ -50,9 +50,9 @@ class TableRow:
     presets: tuple[PresetRow, ...]
 
 
-def table_report(files: Sequence[Path], num_rounds: int, on_run: OnRun) -> dict[str, Any]:
+def table_report(files: Sequence[Path], num_rounds: int, show: Show) -> Json:
     text = bench_texts(files)["english"]
-    rows = [asdict(_row(text.text, num_tokens, num_rounds, on_run)) for num_tokens in NUM_TOKENS]
+    rows = [asdict(_row(text.text, num_tokens, num_rounds, show)) for num_tokens in NUM_TOKENS]
     return {"rows": rows, "text": text.origin, **circumstances(), "rounds": num_rounds}
 
 
@@ -72,14 +72,14 @@ class _Sized:
         self._renderer.render(self._source, 0, num_pages, OwnedPaper(self._memory))
 
 
-def _row(text: str, num_tokens: int, num_rounds: int, on_run: OnRun) -> TableRow:
+def _row(text: str, num_tokens: int, num_rounds: int, show: Show) -> TableRow:
     cut = text[: int(num_tokens * LATIN_CHARS_PER_TOKEN)]
     memory = np.zeros(_MEMORY_BYTES, dtype=np.uint8)
     sized = [_Sized(name, cut, memory) for name in PRESETS_COMPARED]
     contenders = [Contender(ours.name, [ours.run]) for ours in sized]
     contenders.append(Contender("seed", [partial(render_text_to_image, piece) for piece in pieces_of(cut)]))
     num_rounds *= max(1, MIN_TURNS // len(pieces_of(cut)))
-    spent = cpu_in_turns(contenders, num_rounds, lambda name: on_run(f"{num_tokens} tokens: {name}"))
+    spent = cpu_in_turns(contenders, num_rounds, lambda name: show(f"{num_tokens} tokens: {name}"))
     num_text_tokens = estimate_num_tokens(cut)
     presets = tuple(_preset_row(ours, spent[ours.name], num_text_tokens) for ours in sized)
     return TableRow(num_text_tokens, len(cut), spent["seed"] * 1000, ARTICLE_MS[num_tokens], presets)
@@ -94,7 +94,7 @@ def _preset_row(ours: _Sized, spent_s: float, num_text_tokens: int) -> PresetRow
     return PresetRow(ours.name, spent_s * 1000, ours.plan.num_pages, num_visual_tokens, ratio)
 
 
-def table_lines(report: dict[str, Any]) -> str:
+def table_lines(report: Json) -> str:
     """A Markdown table: for each preset milliseconds, pages, visual tokens and compression."""
     heads = [f"{name} ms | pages | visual tokens | ratio" for name in PRESETS_COMPARED]
     lines = [f"| text tokens | {' | '.join(heads)} | seed's code here, ms | seed article, ms |"]

@@ -11,6 +11,8 @@ import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deployments.bench.report import Show
+
 PIECE_CHARS = 50_000  # of a text that a slow way goes through
 
 
@@ -32,7 +34,7 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def cpu_in_turns(contenders: list[Contender], num_rounds: int, on_run: Callable[[str], None]) -> dict[str, float]:
+def cpu_in_turns(contenders: list[Contender], num_rounds: int, show: Show) -> dict[str, float]:
     """The mean CPU time in seconds of each one's whole work, by name.
 
     A round has as many turns as the most cut work has pieces; in each turn everyone runs one of his.
@@ -41,7 +43,7 @@ def cpu_in_turns(contenders: list[Contender], num_rounds: int, on_run: Callable[
     spent: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for turn in range(num_turns):
         for contender in contenders:
-            on_run(f"{contender.name} {turn + 1}/{num_turns}")
+            show(f"{contender.name} {turn + 1}/{num_turns}")
             started_at = cpu_s()
             contender.runs[turn % len(contender.runs)]()
             spent[contender.name].append(cpu_s() - started_at)

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoConfig, Glm4vForConditionalGeneration
 
 from deployments.bench.limits import least_s
+from deployments.bench.report import Json
 from glyph_core.model.glm4v_vision import FusedGlm4vVisionModel
 from glyph_core.model.layer_ops import TorchOps, pick_ops
 from glyph_core.model.patches import PatchGeometry
@@ -29,7 +30,6 @@ GEOMETRY = PatchGeometry(
     rescale_factor=1 / 255, resample=3,
 )  # fmt: skip
 PREFIX = "model.visual."
-Json = dict[str, Any]
 
 
 @dataclass(slots=True)
