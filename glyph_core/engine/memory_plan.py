@@ -18,6 +18,7 @@ CONTEXT_BYTES = 700 * MIB  # of a process: CUDA's context with the kernels that 
 WORKSPACE_BYTES = 256 * MIB  # of a process: cuBLAS, Triton, CUDA graphs, and what the allocator cannot put together
 DOCUMENT_TEXT_TOKENS = 262_144
 COMPRESSION = 3.3  # text tokens to a visual token, glyph-en
+PREFILL_FILL = 4096  # tokens that a prefill chunk is filled up by at most
 MIN_KV_TOKENS = 4096  # fewer, and no document of a few pages is answered
 
 
@@ -84,14 +85,17 @@ def plan_memory(
     ``engine.num_blocks`` says. ``itemsize`` is the dtype's. Raises ConfigError for a budget that is too small, saying
     what would fit."""
     budget = int(budget_gb * GIB)
-    decoder = StagePlan(
-        shape.text.weight_bytes(itemsize, is_fp8=is_fp8), text_activations(shape.text, engine, itemsize)
-    )
+    text_weights = shape.text.weight_bytes(itemsize, is_fp8=is_fp8)
+    token_bytes = shape.text.kv_bytes(1 if engine.kv_dtype == "fp8" else itemsize)
     encoder = StagePlan(
         shape.vision.weight_bytes(itemsize, is_fp8=is_fp8),
         shape.vision.activation_bytes(credit_config.max_encode_batch, itemsize),
     )
-    block_bytes = engine.block_size * shape.text.kv_bytes(1 if engine.kv_dtype == "fp8" else itemsize)
+    block_bytes = engine.block_size * token_bytes
+    # No context is longer than the pool, which is no larger than if prefilling took nothing.
+    without = StagePlan(text_weights, text_activations(shape.text, engine, itemsize, pool_tokens=0))
+    pool_tokens = max(0, budget - without.total - encoder.total) // token_bytes
+    decoder = StagePlan(text_weights, text_activations(shape.text, engine, itemsize, pool_tokens=pool_tokens))
     left = budget - decoder.total - encoder.total
     num_blocks = engine.num_blocks or max(0, left) // block_bytes
     needed = block_bytes * (engine.num_blocks or -(-MIN_KV_TOKENS // engine.block_size))
@@ -108,16 +112,21 @@ def plan_memory(
     return MemoryPlan(budget, decoder, encoder, num_blocks, engine.block_size)
 
 
-def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int) -> int:
-    """The most that a step holds at once beside weights and KV."""
+def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int, *, pool_tokens: int | None = None) -> int:
+    """The most that a step holds at once beside weights and KV, of which there are ``pool_tokens``; None: enough."""
     tokens = engine.max_num_batched_tokens
-    # The widest moment of a layer: the sum so far and its norm, gate and up, their product.
-    layer = tokens * (2 * shape.hidden_size + 3 * shape.intermediate_size) * itemsize
-    attention = tokens * (3 * shape.hidden_size + 2 * shape.qkv_size) * itemsize
+    # All the time: what the first layer was given, the sum so far, its norm.
+    stream = tokens * 3 * shape.hidden_size * itemsize
+    # The widest moment of a layer: gate and up, and their product; or heads, and what they attended to in the chunk,
+    # which is filled up, before it, in both together, and in the tokens' order.
+    layer = tokens * 3 * shape.intermediate_size * itemsize
+    attended = shape.num_heads * shape.head_dim
+    attention = (tokens * (shape.qkv_size + 4 * attended) + (tokens + PREFILL_FILL) * attended) * itemsize
     context = min(engine.max_model_len or shape.max_model_len, shape.max_model_len)
+    context = context if pool_tokens is None else min(context, pool_tokens)
     gathered = 2 * context * shape.num_kv_heads * shape.head_dim * itemsize  # one layer's, for a prefill chunk
     logits = engine.max_num_seqs * shape.vocab_size * (itemsize + 3 * 4)  # as computed, float32, and two of work
-    return max(layer, attention + gathered) + logits
+    return stream + max(layer, attention + gathered) + logits
 
 
 def _what_would_fit(

@@ -37,10 +37,18 @@ class RotatingAttention(PagedAttention, Protocol):
     """A paged attention that also turns queries and keys, in the pass that stores the keys."""
 
     def attend_unrotated(
-        self, layer_idx: int, heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, scale: float
+        self,
+        layer_idx: int,
+        heads: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        scale: float,
+        bias: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """``heads`` (T, Hq + 2 Hk, D) are queries, keys and values, which it may overwrite; neighbours in the first R
-        places of a head are turned by angles whose ``cos`` and ``sin`` are (T, R / 2) float32. Returns (T, Hq, D)."""
+        places of a head are turned by angles whose ``cos`` and ``sin`` are (T, R / 2) float32. Returns (T, Hq, D).
+
+        ``heads`` may also be float32 (S, T, Hq + 2 Hk, D) that add up to them, with ``bias`` ((Hq + 2 Hk) × D,)."""
         ...
 
 

@@ -78,11 +78,11 @@ class FusedGlm4vTextModel:
         residual, hidden = inputs_embeds, self._ops.norm(inputs_embeds, self._layers[0].input_norm, self._eps)
         next_norms = [layer.input_norm for layer in self._layers[1:]] + [self._norm]
         for index, (layer, next_norm) in enumerate(zip(self._layers, next_norms, strict=True)):
-            attended = self._attend(index, layer.qkv(hidden), cos, sin, attention)
+            attended = self._attend(index, layer.qkv, hidden, cos, sin, attention)
             residual, hidden = self._ops.add_norms(
-                residual, layer.out(attended), layer.post_attention_norm, layer.mlp_norm, self._eps
+                residual, layer.out.parts(attended), layer.post_attention_norm, layer.mlp_norm, self._eps
             )
-            mlp = layer.down(layer.gate_up.gated(hidden, self._ops))
+            mlp = layer.down.parts(layer.gate_up.gated(hidden, self._ops))
             residual, hidden = self._ops.add_norms(residual, mlp, layer.post_mlp_norm, next_norm, self._eps)
         return hidden
 
@@ -99,15 +99,26 @@ class FusedGlm4vTextModel:
         return norms + sum(ends.values()) + sum(linear.num_bytes for linear in linears)
 
     def _attend(
-        self, layer_idx: int, qkv: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, attention: PagedAttention
+        self,
+        layer_idx: int,
+        linear: Linear,
+        hidden: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        attention: PagedAttention,
     ) -> torch.Tensor:
-        """(T, (Hq + 2 Hk) × D) → (T, Hq × D)."""
-        heads, scale = qkv.view(qkv.shape[0], -1, self.head_dim), self.head_dim**-0.5  # (T, Hq + 2 Hk, D)
+        """(T, H) → (T, Hq × D)."""
+        num_tokens, scale = hidden.shape[0], self.head_dim**-0.5
         if isinstance(attention, RotatingAttention):
-            return attention.attend_unrotated(layer_idx, heads, cos, sin, scale).reshape(qkv.shape[0], -1)
+            parts = linear.parts(hidden)
+            heads = parts.view(*parts.shape[:-1], -1, self.head_dim)  # (T, Hq + 2 Hk, D), or S of them
+            attended = attention.attend_unrotated(layer_idx, heads, cos, sin, scale, linear.bias)
+            return attended.reshape(num_tokens, -1)
+        qkv = linear(hidden)
         self._ops.rotate(qkv, cos, sin, self.num_heads + self.num_kv_heads, self.head_dim)
-        q, k, v = torch.split(heads.transpose(0, 1), [self.num_heads, self.num_kv_heads, self.num_kv_heads])
-        return attention(layer_idx, q, k, v, scale).reshape(qkv.shape[0], -1)
+        heads = qkv.view(num_tokens, -1, self.head_dim).transpose(0, 1)
+        q, k, v = torch.split(heads, [self.num_heads, self.num_kv_heads, self.num_kv_heads])
+        return attention(layer_idx, q, k, v, scale).reshape(num_tokens, -1)
 
     def _layer(self, prefix: str, intermediate_size: int) -> _Layer:
         size, q_size, kv_size = self.hidden_size, self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim

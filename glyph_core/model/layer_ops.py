@@ -16,8 +16,9 @@ E4M3_MAX = 448.0  # the largest number of float8_e4m3fn
 
 
 class LayerOps(Protocol):
-    max_few_rows: int  # of a product that :meth:`few_rows` takes; 0: of none
-    max_few_rows_fp8: int  # the same for weights in 8 bits
+    def takes_few(self, x: torch.Tensor, weight: torch.Tensor) -> bool:
+        """:meth:`few_rows` and its like are for this product."""
+        ...
 
     def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """RMSNorm (Zhang & Sennrich 2019) over (T, H), in float32 within."""
@@ -26,7 +27,8 @@ class LayerOps(Protocol):
     def add_norms(
         self, residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``residual`` + norm of ``x`` by ``post``, and that sum's norm by ``following``; all (T, H)."""
+        """``residual`` + norm of ``x`` by ``post``, and that sum's norm by ``following``; all (T, H), or ``x`` in parts
+        as of :meth:`few_rows_parts`."""
         ...
 
     def add_norm(
@@ -61,8 +63,14 @@ class LayerOps(Protocol):
         """(N, K) → float8_e4m3fn (N, K) and scales (N, 1) float32 whose product is near ``x``."""
         ...
 
-    def one_row_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
-        """:meth:`silu_mul` of the product of ``x`` (1, K) with ``weight`` (2 × I, K) as in :meth:`few_rows`: (1, I)."""
+    def few_rows_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+        """:meth:`silu_mul` of the product of ``x`` (M, K) with ``weight`` (2 × I, K) as in :meth:`few_rows`: (M, I)."""
+        ...
+
+    def few_rows_parts(
+        self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """As :meth:`few_rows`, (M, N), or (S, M, N) float32 that add up to it with the bias."""
         ...
 
     def few_rows(
@@ -75,7 +83,8 @@ class LayerOps(Protocol):
 class TorchOps:
     """The reference; runs anywhere."""
 
-    max_few_rows = max_few_rows_fp8 = 0
+    def takes_few(self, x: torch.Tensor, weight: torch.Tensor) -> bool:
+        return False
 
     def norm(self, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.float()
@@ -84,7 +93,8 @@ class TorchOps:
     def add_norms(
         self, residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        summed = residual + self.norm(x, post, eps)
+        whole = x.sum(0).to(residual.dtype) if x.ndim == 3 else x
+        summed = residual + self.norm(whole, post, eps)
         return summed, self.norm(summed, following, eps)
 
     def add_norm(
@@ -124,8 +134,13 @@ class TorchOps:
         scale = wide.abs().amax(-1, keepdim=True).clamp(min=1e-12) / E4M3_MAX
         return (wide / scale).to(torch.float8_e4m3fn), scale
 
-    def one_row_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
+    def few_rows_gated(self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:
         return self.silu_mul(self.few_rows(x, weight, scale, None))
+
+    def few_rows_parts(
+        self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        return self.few_rows(x, weight, scale, bias)
 
     def few_rows(
         self, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor | None, bias: torch.Tensor | None
@@ -140,11 +155,11 @@ class TritonOps:
     def __init__(self) -> None:
         from glyph_core.model.kernels import layer, products  # triton is not everywhere
 
-        self.max_few_rows, self.max_few_rows_fp8 = products.MAX_FEW_ROWS, products.MAX_FEW_ROWS_FP8
+        self.takes_few = products.takes_few
         self.norm, self.add_norm, self.add_norms = layer.norm, layer.add_norm, layer.add_norms
         self.rotary, self.rotate, self.rotate_halves = layer.rotary, layer.rotate, layer.rotate_halves
         self.silu_mul, self.quantize_rows, self.few_rows = layer.silu_mul, layer.quantize_rows, products.few_rows
-        self.one_row_gated = products.one_row_gated
+        self.few_rows_gated, self.few_rows_parts = products.few_rows_gated, products.few_rows_parts
 
 
 def pick_ops(device: torch.device) -> LayerOps:

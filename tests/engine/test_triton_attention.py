@@ -59,11 +59,18 @@ def copy_of(cache: KVCache, of: FakeTextModel, kv_dtype: str = "auto") -> KVCach
 
 
 def batch_of(
-    lens: Sequence[tuple[int, int]], block_size: int, groups: Sequence[PrefixGroup] = (), seed: int = 0
+    lens: Sequence[tuple[int, int]],
+    block_size: int,
+    groups: Sequence[PrefixGroup] = (),
+    seed: int = 0,
+    *,
+    is_shuffled: bool = True,
 ) -> AttentionBatch:
-    """(tokens in this step, context) of each sequence; members of a group have their first blocks in common."""
-    order = list(range(NUM_BLOCKS))
-    Random(seed).shuffle(order)
+    """(tokens in this step, context) of each sequence; members of a group have their first blocks in common. The blocks
+    of a sequence follow one another in the pool where they are not shuffled."""
+    order = list(range(NUM_BLOCKS - 1, -1, -1))
+    if is_shuffled:
+        Random(seed).shuffle(order)
     tables = [[order.pop() for _ in range(-(-context // block_size))] for _, context in lens]
     for group in groups:
         num_blocks = group.num_tokens // block_size
@@ -100,7 +107,12 @@ def qkv(of: FakeTextModel, num_tokens: int) -> tuple[torch.Tensor, ...]:
 
 
 def assert_equals_reference(
-    of: FakeTextModel, batch: AttentionBatch, block_size: int, prefill: str = "sdpa", kv_dtype: str = "auto"
+    of: FakeTextModel,
+    batch: AttentionBatch,
+    block_size: int,
+    prefill: str = "sdpa",
+    kv_dtype: str = "auto",
+    num_tasks: int | None = None,
 ) -> None:
     reference = filled_cache(of, block_size, kv_dtype)
     cache = copy_of(reference, of, kv_dtype)
@@ -109,7 +121,10 @@ def assert_equals_reference(
         k, v = (x.to(torch.float8_e4m3fn).to(of.dtype) for x in (k, v))
     expected = SdpaBackend(reference).plan(batch)(LAYER, q, k, v, SCALE)
     choice = choose_attention(EngineConfig(attention="triton", prefill=prefill), DEVICE, of.dtype)
-    got = make_backend(choice, cache, of.num_heads).plan(batch)(LAYER, q, k, v, SCALE)
+    backend = make_backend(choice, cache, of.num_heads)
+    assert isinstance(backend, TritonBackend)
+    backend.num_tasks = num_tasks or backend.num_tasks
+    got = backend.plan(batch)(LAYER, q, k, v, SCALE)
     torch.testing.assert_close(got, expected, atol=TOLERANCE[of.dtype], rtol=TOLERANCE[of.dtype])
     assert torch.equal(cache.k.view(torch.uint8), reference.k.view(torch.uint8))
     assert torch.equal(cache.v.view(torch.uint8), reference.v.view(torch.uint8))
@@ -146,9 +161,32 @@ def test_shared_prefixes(lens: list[tuple[int, int]], groups: list[tuple[tuple[i
     assert_equals_reference(model(2, 3, 64), batch, 16)
 
 
+@pytest.mark.parametrize("stray", [None, 1, 12, 30])
+def test_a_shared_prefix_in_blocks_that_follow_one_another(stray: int | None) -> None:
+    """It is read without the table; where one block is elsewhere, with it. There are two tasks of 16 blocks."""
+    lens, group = [(1, 520), (1, 530)], PrefixGroup((0, 1), 512)
+    batch = batch_of(lens, 16, [group], is_shuffled=False)
+    if stray is not None:
+        for row in batch.table_rows[:2]:
+            batch.block_tables[row, stray] = NUM_BLOCKS - 2
+    assert_equals_reference(model(1, 3, 16), batch, 16)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_shared_prefix_of_the_9b_shape(dtype: torch.dtype) -> None:
     assert_equals_reference(model(2, 16, 128, dtype), batch_of([(1, 40), (1, 33)], 16, [PrefixGroup((0, 1), 32)]), 16)
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+@pytest.mark.parametrize("kv_dtype", ["auto", "fp8"] if IS_CUDA else ["auto"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_as_many_queries_as_a_task_takes(dtype: torch.dtype, kv_dtype: str, is_shuffled: bool) -> None:
+    """Two tasks of several turns each; on a GPU of more, for there it takes less than Python does."""
+    num_shared, num_members = (3072, 8) if IS_CUDA else (384, 3)
+    of, group = model(2, 16, 128 if IS_CUDA else 16, dtype), PrefixGroup(tuple(range(num_members)), num_shared)
+    lens = [(1, num_shared + 5 + member) for member in range(num_members)]
+    batch = batch_of(lens, 16, [group], is_shuffled=is_shuffled)
+    assert_equals_reference(of, batch, 16, kv_dtype=kv_dtype, num_tasks=8)
 
 
 def test_a_shared_prefix_is_read_from_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +251,33 @@ def test_turning_on_the_way_into_the_cache(kv_dtype: str) -> None:
             cache.k.float(), reference.k.float(), atol=1e-5, rtol=1e-5 if kv_dtype == "auto" else 0.15
         )
         assert torch.equal(cache.v.view(torch.uint8), reference.v.view(torch.uint8))
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+@pytest.mark.parametrize(("num_kv_heads", "group"), [(2, 3), (1, 20)])
+def test_parts_are_added_up_on_the_way_into_the_cache(num_kv_heads: int, group: int, has_bias: bool) -> None:
+    of = model(num_kv_heads, group, 64)
+    batch = batch_of([(1, 40), (1, 33), (1, 70)], 16)
+    num_rows = of.num_heads + 2 * num_kv_heads
+    random = torch.Generator().manual_seed(5)
+    parts = torch.randn(2, 3, num_rows, 64, generator=random).to(DEVICE)
+    bias = torch.randn(num_rows * 64, generator=random).to(DEVICE) if has_bias else None
+    angles = torch.randn(3, 16, generator=random).to(DEVICE)
+    whole = parts.sum(0) if bias is None else parts.sum(0) + bias.view(num_rows, 64)
+    caches = filled_cache(of, 16), filled_cache(of, 16)
+    choice = choose_attention(EngineConfig(attention="triton", prefill="sdpa"), DEVICE, of.dtype)
+    got, expected = (make_backend(choice, cache, of.num_heads).plan(batch) for cache in caches)
+    assert isinstance(got, RotatingAttention)
+    assert isinstance(expected, RotatingAttention)
+    cos, sin = angles.cos(), angles.sin()
+    torch.testing.assert_close(
+        got.attend_unrotated(LAYER, parts, cos, sin, SCALE, bias),
+        expected.attend_unrotated(LAYER, whole, cos, sin, SCALE),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+    torch.testing.assert_close(caches[0].k, caches[1].k, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(caches[0].v, caches[1].v, atol=1e-5, rtol=1e-5)
 
 
 def test_padding_changes_nothing_and_writes_nowhere() -> None:

@@ -98,14 +98,38 @@ def test_products_of_few_rows(num_rows: int, n: int, k: int, has_bias: bool) -> 
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("n", "k"), [(40, 64), (33, 5000)])
-def test_a_gated_product_of_one_row(n: int, k: int) -> None:
-    x, weight = draw(1, k) / k**0.5, draw(2 * n, k, seed=1)
-    got, expected = (ops.one_row_gated(x, weight, None) for ops in (TritonOps(), TorchOps()))
+@pytest.mark.parametrize(("num_rows", "n", "k"), [(1, 40, 64), (1, 33, 5000), (3, 33, 300), (16, 70, 64), (32, 9, 70)])
+def test_a_gated_product_of_few_rows(num_rows: int, n: int, k: int) -> None:
+    x, weight = draw(num_rows, k) / k**0.5, draw(2 * n, k, seed=1)
+    got, expected = (ops.few_rows_gated(x, weight, None) for ops in (TritonOps(), TorchOps()))
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
     quantized, scale = TorchOps().quantize_rows(weight)
-    got, expected = (ops.one_row_gated(x, quantized, scale[:, 0]) for ops in (TritonOps(), TorchOps()))
+    got, expected = (ops.few_rows_gated(x, quantized, scale[:, 0]) for ops in (TritonOps(), TorchOps()))
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("num_rows", "n", "num_parts"), [(1, 33, 0), (5, 33, 2), (5, 9000, 0)])
+def test_parts_of_a_product_are_added_by_the_norm(num_rows: int, n: int, num_parts: int) -> None:
+    x, weight, residual = draw(num_rows, 300), draw(n, 300, seed=1), draw(num_rows, n, seed=2)
+    parts, whole = TritonOps().few_rows_parts(x, weight, None, None), TorchOps().few_rows(x, weight, None, None)
+    assert parts.shape == ((num_parts, num_rows, n) if num_parts else (num_rows, n))
+    post, following = draw(n), draw(n, seed=3)
+    expected = TorchOps().add_norms(residual, whole, post, following, EPS)
+    for ops in (TritonOps(), TorchOps()):
+        got = ops.add_norms(residual, parts, post, following, EPS)
+        torch.testing.assert_close(got[0], expected[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(got[1], expected[1], atol=1e-3, rtol=1e-3)
+
+
+def test_which_products_are_of_few_rows() -> None:
+    """More rows of a large weight in 8 bits are quantised, and multiplied in 8 bits."""
+    small, large = torch.empty(64, 16), torch.empty(9000, 16)
+    for num_rows, weight, expected in [
+        (32, small, True), (33, small, False), (32, large, True), (32, small.to(torch.float8_e4m3fn), True),
+        (16, large.to(torch.float8_e4m3fn), True), (17, large.to(torch.float8_e4m3fn), False),
+    ]:  # fmt: skip
+        assert TritonOps().takes_few(torch.empty(num_rows, 16), weight) == expected
+    assert not TorchOps().takes_few(torch.empty(1, 16), small)
 
 
 def test_quantised_rows() -> None:

@@ -49,8 +49,7 @@ def plan_decode(
     part_counts = np.zeros_like(lens)
     members, shared = [np.arange(len(lens), dtype=np.int32)], []
     num_members = len(lens)
-    # Tasks of many queries keep a multiprocessor busy by twos, those of one by fours.
-    shared_length = task_length(sum(group.num_tokens for group in groups), max(1, num_tasks // 2))
+    shared_length = _shared_length(groups, num_shared_tasks(num_tasks), max_members)
     for group in groups:
         queries = np.asarray(group.members, dtype=np.int32)
         num_shared[queries] = group.num_tokens
@@ -82,15 +81,31 @@ def task_length(num_tokens: int, num_tasks: int) -> int:
     return max(MIN_TASK_TOKENS, -(-num_tokens // (num_tasks * TILE)) * TILE)
 
 
+def num_shared_tasks(num_tasks: int) -> int:
+    """How many tasks of many queries run at once where ``num_tasks`` of one query do: each has a multiprocessor."""
+    return max(1, num_tasks // 4)
+
+
 def max_own_tasks(num_queries: int, num_tasks: int) -> int:
     """The most tasks that ``num_queries`` contexts of any length are cut into: each may leave one rest."""
     return num_tasks + num_queries
 
 
 def max_shared_tasks(num_queries: int, num_tasks: int, max_members: int) -> int:
-    """The most tasks for what groups share: each group may leave one rest, and large ones are read several times."""
-    most_groups = num_queries // 2
-    return (num_tasks + most_groups) * max(1, -(-num_queries // max_members)) if most_groups else 0
+    """The most tasks for what groups share: each group may leave one rest, as often as it is read."""
+    most_reads = num_queries // 2 + num_queries // max_members
+    return num_shared_tasks(num_tasks) + most_reads if num_queries > 1 else 0
+
+
+def _shared_length(groups: Sequence[PrefixGroup], num_tasks: int, max_members: int) -> int:
+    """Tokens of a shared task, so that there are ``num_tasks`` at most, where that can be: they start at once, and one
+    more than fit would take as long as all of them again."""
+    reads = [(group.num_tokens, -(-len(group.members) // max_members)) for group in groups]
+    length = task_length(sum(num_tokens * times for num_tokens, times in reads), num_tasks)
+    longest = max((num_tokens for num_tokens, _ in reads), default=0)
+    while length < longest and sum(-(-num_tokens // length) * times for num_tokens, times in reads) > num_tasks:
+        length += max(TILE, length // (16 * TILE) * TILE)
+    return length
 
 
 def _own_tasks(

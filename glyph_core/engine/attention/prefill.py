@@ -66,9 +66,21 @@ def split_prefill(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: floa
         return own.transpose(0, 1)
     folded = F.pad(q, (0, 0, 0, -n % SQUARE_STEP)).reshape(num_kv_heads, -1, head_dim)  # G times as many tokens
     far, far_lse = attention_with_lse(folded, k[:, :prefix], v[:, :prefix], scale, is_causal=False)
+    del folded
     far, far_lse = far.reshape(num_heads, -1, head_dim)[:, :n], far_lse.reshape(num_heads, -1)[:, :n]
-    share = torch.sigmoid(far_lse - own_lse)[..., None]  # of the prefix: e^a / (e^a + e^b)
-    return torch.lerp(own.float(), far.float(), share).to(q.dtype).transpose(0, 1)
+    if q.is_cuda:
+        from glyph_core.engine.kernels.join import join  # triton is not everywhere
+
+        return join(own, own_lse, far, far_lse)
+    return join_reference(own, own_lse, far, far_lse)
+
+
+def join_reference(
+    one: torch.Tensor, one_lse: torch.Tensor, other: torch.Tensor, other_lse: torch.Tensor
+) -> torch.Tensor:
+    """(H, n, D) and the log-sum-exp of its scores (H, n), for two parts of a context → for both together (n, H, D)."""
+    share = torch.sigmoid(other_lse - one_lse)[..., None]
+    return torch.lerp(one.float(), other.float(), share).to(one.dtype).transpose(0, 1)
 
 
 def attention_with_lse(

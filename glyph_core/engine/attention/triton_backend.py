@@ -97,21 +97,36 @@ class TritonStep:
         return self._attend(layer_idx, q, scale)
 
     def attend_unrotated(
-        self, layer_idx: int, heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, scale: float
+        self,
+        layer_idx: int,
+        heads: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        scale: float,
+        bias: torch.Tensor | None = None,
     ) -> torch.Tensor:
         k_cache, v_cache = self.cache.k[layer_idx], self.cache.v[layer_idx]
+        if heads.ndim == 4:
+            slots, dtype = self.slot_mapping, self.cache.dtype
+            q = store.add_rotate_write(heads, bias, cos, sin, k_cache, v_cache, slots, dtype)
+            return self._attend(layer_idx, q.transpose(0, 1), scale)
         store.rotate_write(heads, cos, sin, k_cache, v_cache, self.slot_mapping)
         num_heads = heads.shape[1] - 2 * self.cache.num_kv_heads
         return self._attend(layer_idx, heads[:, :num_heads].transpose(0, 1), scale)
 
     def _attend(self, layer_idx: int, q: torch.Tensor, scale: float) -> torch.Tensor:
+        if self.tasks is None and len(self.chunks) == 1:
+            return self._prefill(self.chunks[0], layer_idx, q, scale)
         attended = q.new_empty(q.shape[1], q.shape[0], q.shape[2])  # (T, Hq, D)
         for chunk in self.chunks:
-            keys, values = self.cache.gather(layer_idx, chunk.block_table, chunk.context_len)
-            attended[chunk.rows] = self.prefill(q[:, chunk.rows], keys[0], values[0], scale)
+            attended[chunk.rows] = self._prefill(chunk, layer_idx, q[:, chunk.rows], scale)
         if self.tasks is not None:
             self.tasks.attend(layer_idx, q, attended, scale, is_shared=self.is_shared)
         return attended
+
+    def _prefill(self, chunk: _Chunk, layer_idx: int, q: torch.Tensor, scale: float) -> torch.Tensor:
+        keys, values = self.cache.gather(layer_idx, chunk.block_table, chunk.context_len)
+        return self.prefill(q, keys[0], values[0], scale)
 
 
 class StaticDecode:

@@ -19,34 +19,71 @@ import torch
 import triton
 import triton.language as tl
 
-from glyph_core.model.kernels.chain import begin, chained
+from glyph_core.model.kernels.chain import begin, chained, fetch
 
 TASK_FIELDS = 6  # table row, start, stop, first of its members, number of members, part
 NOTHING = tl.constexpr(-1.0e30)  # below any score, and unlike -inf its differences are no NaN
+MERGE_WIDTH, MERGE_WARPS, OWN_WARPS = 128, 2, 4
 MIN_ROWS = 16  # tl.dot takes no fewer
 
 
 @triton.jit
-def _keys_and_values(
-    k_cache_ptr, v_cache_ptr, table_ptr, first, stop, kv_head,
-    NUM_KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr,
-    IS_WHOLE: tl.constexpr,
+def _is_run(table_ptr, first, num_blocks):
+    """Blocks ``first`` … of a table follow one another in the pool."""
+    offset, expected = tl.arange(0, 128), tl.load(table_ptr + first)
+    num_strays = 0
+    for number in range(0, num_blocks, 128):
+        exists = number + offset < num_blocks
+        block = tl.load(table_ptr + first + number + offset, mask=exists, other=0)
+        num_strays += tl.sum((exists & (block != expected + number + offset)).to(tl.int32), 0)
+    return num_strays == 0
+
+
+@triton.jit
+def _fetch_first(
+    k_ptr, v_ptr, table_ptr, start, stop, STRIDE: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr
+):
+    """The first 128 keys and values of a task."""
+    place = tl.minimum(start + tl.arange(0, 128), stop - 1)
+    at = (tl.load(table_ptr + place // BLOCK_SIZE).to(tl.int64) * BLOCK_SIZE + place % BLOCK_SIZE) * STRIDE
+    line = tl.arange(0, 2) * (HEAD_DIM // 2)
+    fetch(k_ptr + at[:, None] + line[None, :])
+    fetch(v_ptr + at[:, None] + line[None, :])
+
+
+@triton.jit
+def _turn(q, k, v, is_key, scale, attended, highest, total, IS_WHOLE: tl.constexpr):
+    """Adds a tile of keys and values (TILE, D) to what the queries (ROWS, D) have attended to."""
+    scores = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision="ieee")
+    if not IS_WHOLE:
+        scores = tl.where(is_key[None, :], scores, NOTHING)
+    higher = tl.maximum(highest, tl.max(scores, 1) * scale)
+    # Powers of two, and the scale within the exponent: one multiplication and addition a score.
+    weights, shrink = tl.exp2(scores * scale - higher[:, None]), tl.exp2(highest - higher)
+    attended = tl.dot(weights.to(q.dtype), v.to(q.dtype), attended * shrink[:, None], input_precision="ieee")
+    return attended, higher, total * shrink + tl.sum(weights, 1)
+
+
+@triton.jit
+def _whole_turns(
+    q, k_ptr, v_ptr, table_ptr, start, whole, scale, attended, highest, total,
+    STRIDE: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr, IS_RUN: tl.constexpr,
 ):  # fmt: skip
-    """Those at ``first`` … ``first + TILE - 1``, 0 from ``stop`` on: twice (TILE, D)."""
-    place, column = first + tl.arange(0, TILE), tl.arange(0, HEAD_DIM)
-    if IS_WHOLE:
-        block = tl.load(table_ptr + place // BLOCK_SIZE).to(tl.int64)
-        at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * NUM_KV_HEADS + kv_head) * HEAD_DIM
-        return tl.load(k_cache_ptr + at[:, None] + column[None, :]), tl.load(
-            v_cache_ptr + at[:, None] + column[None, :]
-        )
-    exists = place < stop
-    block = tl.load(table_ptr + place // BLOCK_SIZE, mask=exists, other=0).to(tl.int64)
-    at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * NUM_KV_HEADS + kv_head) * HEAD_DIM
-    return (
-        tl.load(k_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0),
-        tl.load(v_cache_ptr + at[:, None] + column[None, :], mask=exists[:, None], other=0.0),
-    )
+    """All tiles of ``start`` … ``whole`` - 1. Where the blocks are no run, the table is read a tile ahead: a load that
+    waits for another cannot be under way while the tile before is computed."""
+    inner, column = tl.arange(0, TILE), tl.arange(0, HEAD_DIM)
+    block = tl.load(table_ptr + (start + inner) // BLOCK_SIZE)
+    begin_at = (tl.load(table_ptr + start // BLOCK_SIZE).to(tl.int64) * BLOCK_SIZE + start % BLOCK_SIZE) * STRIDE
+    for first in range(start, whole, TILE):
+        place = first + inner
+        if IS_RUN:
+            at = begin_at + (place - start).to(tl.int64) * STRIDE
+        else:
+            at = (block.to(tl.int64) * BLOCK_SIZE + place % BLOCK_SIZE) * STRIDE
+            block = tl.load(table_ptr + tl.minimum(place + TILE, whole - 1) // BLOCK_SIZE)
+        k, v = tl.load(k_ptr + at[:, None] + column[None, :]), tl.load(v_ptr + at[:, None] + column[None, :])
+        attended, highest, total = _turn(q, k, v, inner, scale, attended, highest, total, IS_WHOLE=True)
+    return attended, highest, total
 
 
 @triton.jit
@@ -55,51 +92,58 @@ def attend_kernel(
     tasks_ptr, members_ptr, rows_ptr, part_starts_ptr, tables_ptr,
     scale, stride_qh, stride_qt, stride_table,
     NUM_KV_HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_SIZE: tl.constexpr,
-    ROWS: tl.constexpr, TILE: tl.constexpr, CHAINED: tl.constexpr = False,
+    ROWS: tl.constexpr, TILE: tl.constexpr, IN_HALF: tl.constexpr, SEEKS_RUNS: tl.constexpr,
+    CHAINED: tl.constexpr = False,
 ):  # fmt: skip
-    """One program a task and key/value head."""
+    """One program a task and key/value head. IN_HALF: keys and values have 8 bits, which float16 holds exactly and is
+    made of faster than bfloat16."""
     task_ptr, kv_head = tasks_ptr + tl.program_id(0) * 6, tl.program_id(1)
     start, stop = tl.load(task_ptr + 1), tl.load(task_ptr + 2)
     if start < stop:
         table_ptr = tables_ptr + tl.load(task_ptr).to(tl.int64) * stride_table
-        row, column = tl.arange(0, ROWS), tl.arange(0, HEAD_DIM)
+        row, column, inner = tl.arange(0, ROWS), tl.arange(0, HEAD_DIM), tl.arange(0, TILE)
         is_query = row < tl.load(task_ptr + 4) * GROUP
         member = tl.load(members_ptr + tl.load(task_ptr + 3) + row // GROUP, mask=is_query, other=0)
         token = tl.load(rows_ptr + member, mask=is_query, other=0)
         head = kv_head * GROUP + row % GROUP
         part = tl.load(part_starts_ptr + member, mask=is_query, other=0) + tl.load(task_ptr + 5)
+        k_ptr, v_ptr = k_cache_ptr + kv_head * HEAD_DIM, v_cache_ptr + kv_head * HEAD_DIM
+        first_block = start // BLOCK_SIZE
+        is_run = False
+        if SEEKS_RUNS:
+            is_run = _is_run(table_ptr, first_block, (stop - 1) // BLOCK_SIZE + 1 - first_block)
+        if CHAINED:  # what this step does not write can come before the queries do
+            _fetch_first(k_ptr, v_ptr, table_ptr, start, stop, NUM_KV_HEADS * HEAD_DIM, HEAD_DIM, BLOCK_SIZE)
         begin(CHAINED)  # tasks and tables come from the host
         q_at = q_ptr + head.to(tl.int64) * stride_qh + token.to(tl.int64) * stride_qt
         q = tl.load(q_at[:, None] + column[None, :], mask=is_query[:, None], other=0.0)
+        scale *= 1.4426950408889634
+        if IN_HALF:  # a sixteenth, so that no query's number is beyond float16
+            q = (q.to(tl.float32) * 0.0625).to(tl.float16)
+            scale *= 16.0
         highest = tl.full([ROWS], NOTHING, tl.float32)
         total = tl.zeros([ROWS], tl.float32)
         attended = tl.zeros([ROWS, HEAD_DIM], tl.float32)
-        # Powers of two, and the scale within the exponent: one multiplication and addition a score.
-        scale *= 1.4426950408889634
         whole = start + (stop - start) // TILE * TILE
-        for first in range(start, whole, TILE):
-            k, v = _keys_and_values(
-                k_cache_ptr, v_cache_ptr, table_ptr, first, stop, kv_head,
-                NUM_KV_HEADS, HEAD_DIM, BLOCK_SIZE, TILE, IS_WHOLE=True,
-            )  # fmt: skip
-            scores = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision="ieee")
-            higher = tl.maximum(highest, tl.max(scores, 1) * scale)
-            weights, shrink = tl.exp2(scores * scale - higher[:, None]), tl.exp2(highest - higher)
-            attended = tl.dot(weights.to(q.dtype), v.to(q.dtype), attended * shrink[:, None], input_precision="ieee")
-            total = total * shrink + tl.sum(weights, 1)
-            highest = higher
+        if start < whole:
+            if is_run:
+                attended, highest, total = _whole_turns(
+                    q, k_ptr, v_ptr, table_ptr, start, whole, scale, attended, highest, total,
+                    NUM_KV_HEADS * HEAD_DIM, HEAD_DIM, BLOCK_SIZE, TILE, IS_RUN=True,
+                )  # fmt: skip
+            else:
+                attended, highest, total = _whole_turns(
+                    q, k_ptr, v_ptr, table_ptr, start, whole, scale, attended, highest, total,
+                    NUM_KV_HEADS * HEAD_DIM, HEAD_DIM, BLOCK_SIZE, TILE, IS_RUN=False,
+                )  # fmt: skip
         if whole < stop:
-            k, v = _keys_and_values(
-                k_cache_ptr, v_cache_ptr, table_ptr, whole, stop, kv_head,
-                NUM_KV_HEADS, HEAD_DIM, BLOCK_SIZE, TILE, IS_WHOLE=False,
-            )  # fmt: skip
-            scores = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision="ieee") * scale
-            scores = tl.where((whole + tl.arange(0, TILE) < stop)[None, :], scores, NOTHING)
-            higher = tl.maximum(highest, tl.max(scores, 1))
-            weights, shrink = tl.exp2(scores - higher[:, None]), tl.exp2(highest - higher)
-            attended = tl.dot(weights.to(q.dtype), v.to(q.dtype), attended * shrink[:, None], input_precision="ieee")
-            total = total * shrink + tl.sum(weights, 1)
-            highest = higher
+            place = whole + inner
+            is_key = place < stop
+            block = tl.load(table_ptr + place // BLOCK_SIZE, mask=is_key, other=0).to(tl.int64)
+            at = ((block * BLOCK_SIZE + place % BLOCK_SIZE) * (NUM_KV_HEADS * HEAD_DIM))[:, None] + column[None, :]
+            k = tl.load(k_ptr + at, mask=is_key[:, None], other=0.0)
+            v = tl.load(v_ptr + at, mask=is_key[:, None], other=0.0)
+            attended, highest, total = _turn(q, k, v, is_key, scale, attended, highest, total, IS_WHOLE=False)
         to = part.to(tl.int64) * (NUM_KV_HEADS * GROUP) + head
         attended = (attended / total[:, None]).to(parts_ptr.dtype.element_ty)
         tl.store(parts_ptr + to[:, None] * HEAD_DIM + column[None, :], attended, is_query[:, None])
@@ -111,17 +155,18 @@ def attend_kernel(
 @triton.jit
 def merge_kernel(
     out_ptr, parts_ptr, lse_ptr, rows_ptr, part_starts_ptr,
-    NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, TILE: tl.constexpr, CHAINED: tl.constexpr = False,
+    NUM_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr,
+    CHAINED: tl.constexpr = False,
 ):  # fmt: skip
-    """One program a query and head. A query without parts is padding; its output is 0."""
+    """One program a query, head and piece of its width. A query without parts is padding; its output is 0."""
     query, head = tl.program_id(0), tl.program_id(1)
     first, last = tl.load(part_starts_ptr + query), tl.load(part_starts_ptr + query + 1)
     row = tl.load(rows_ptr + query).to(tl.int64)
     begin(CHAINED)  # those come from the host
-    column, offset = tl.arange(0, HEAD_DIM), tl.arange(0, TILE)
+    column, offset = tl.program_id(2) * WIDTH + tl.arange(0, WIDTH), tl.arange(0, TILE)
     highest = tl.full([1], NOTHING, tl.float32)
     total = tl.zeros([1], tl.float32)
-    merged = tl.zeros([HEAD_DIM], tl.float32)
+    merged = tl.zeros([WIDTH], tl.float32)
     for part in range(first, last, TILE):
         at = (part + offset).to(tl.int64) * NUM_HEADS + head
         exists = part + offset < last
@@ -161,20 +206,28 @@ def attend(
     num_kv_heads = k_cache.shape[2]
     group = num_heads // num_kv_heads
     num_rows = max(MIN_ROWS, triton.next_power_of_2(num_members * group))
-    tile = tile_of(num_rows, head_dim)
+    tile, num_warps, num_stages = attend_shape(num_rows, head_dim, q.dtype.itemsize)
     if rows.shape[0] == 1 and num_rows == MIN_ROWS and q.dtype.itemsize == 2:
         tile = 128  # one sequence is cut so small that a task is one turn
+    in_half = k_cache.dtype.itemsize == 1 and q.dtype == torch.bfloat16
     attend_kernel[(tasks.shape[0], num_kv_heads)](
         q, k_cache, v_cache, parts, lse, tasks, members, rows, part_starts, tables,
         scale, q.stride(0), q.stride(1), tables.stride(0),
-        num_kv_heads, group, head_dim, k_cache.shape[1], num_rows, tile,
-        num_warps=4, num_stages=2, **chained(),
+        num_kv_heads, group, head_dim, k_cache.shape[1], num_rows, tile, in_half, num_members > 1,
+        num_warps=num_warps, num_stages=num_stages, **chained(),
     )  # fmt: skip
 
 
-def tile_of(num_rows: int, head_dim: int) -> int:
-    """Keys of one turn of the loop: what 99 KB of shared memory hold twice over beside the queries."""
-    return 32 if num_rows * head_dim >= 64 * 128 else 64
+def attend_shape(num_rows: int, head_dim: int, itemsize: int, *, is_large: bool | None = None) -> tuple[int, int, int]:
+    """Keys of one turn of the loop, warps, and stages of its loads: what shared memory holds beside the queries, 99 KB
+    or, where ``is_large``, 227; None: by the GPU."""
+    if itemsize > 2:
+        return 32 if num_rows * head_dim >= 64 * 128 else 64, 4, 2
+    if num_rows < 128:
+        return 64, OWN_WARPS, 2
+    if is_large is None:
+        is_large = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
+    return 64, 8, 3 if is_large else 2
 
 
 def merge(
@@ -182,6 +235,7 @@ def merge(
 ) -> None:
     """Every query's parts become its row of ``out`` (T, Hq, D)."""
     num_heads, head_dim = out.shape[1:]
-    merge_kernel[(rows.shape[0], num_heads)](
-        out, parts, lse, rows, part_starts, num_heads, head_dim, 64, num_warps=8, **chained()
+    width = min(MERGE_WIDTH, head_dim)
+    merge_kernel[(rows.shape[0], num_heads, head_dim // width)](
+        out, parts, lse, rows, part_starts, num_heads, head_dim, 64, width, num_warps=MERGE_WARPS, **chained()
     )  # fmt: skip

@@ -17,6 +17,7 @@ import triton.language as tl
 from glyph_core.model.kernels.chain import begin, chained
 
 E4M3_MAX = tl.constexpr(448.0)
+NORM_WARPS = 8
 
 
 @triton.jit
@@ -72,6 +73,7 @@ def add_norms_kernel(
     eps,
     SIZE: tl.constexpr,
     WIDTH: tl.constexpr,
+    PARTS: tl.constexpr = 1,
     CHAINED: tl.constexpr = False,
 ):
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
@@ -79,9 +81,13 @@ def add_norms_kernel(
     post = tl.load(post_ptr + column, mask=exists, other=0.0)
     following = tl.load(next_ptr + column, mask=exists, other=0.0)
     begin(CHAINED)  # weights stay as they are
-    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
-    normed = _normed(x, post, eps, SIZE).to(tl.float32)
     residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
+    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
+    for part in tl.static_range(1, PARTS):
+        x += tl.load(x_ptr + part * tl.num_programs(0).to(tl.int64) * SIZE + row + column, mask=exists, other=0.0)
+    if PARTS > 1:  # as a sum that is written and read again would be
+        x = x.to(residual.dtype).to(tl.float32)
+    normed = _normed(x, post, eps, SIZE).to(tl.float32)
     summed = (residual.to(tl.float32) + normed).to(residual.dtype)
     tl.store(sum_ptr + row + column, summed, mask=exists)
     tl.store(out_ptr + row + column, _normed(summed.to(tl.float32), following, eps, SIZE), mask=exists)
@@ -170,8 +176,8 @@ def add_norm(
 def add_norms(
     residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
-    add_norms_kernel[(x.shape[0],)](
+    summed, out, (num_rows, size) = torch.empty_like(residual), torch.empty_like(residual), residual.shape
+    add_norms_kernel[(num_rows,)](
         residual,
         x,
         post,
@@ -181,7 +187,8 @@ def add_norms(
         eps,
         size,
         triton.next_power_of_2(size),
-        num_warps=8,
+        x.shape[0] if x.ndim == 3 else 1,
+        num_warps=NORM_WARPS,
         **chained(),
     )
     return summed, out
