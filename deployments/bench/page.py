@@ -21,7 +21,7 @@ from deployments.bench.ports import free_port
 from deployments.bench.report import Json, Show, installed_versions, now, processor
 from deployments.bench.serve_load import served_model
 from deployments.bench.serve_report import percentiles_ms
-from deployments.client import async_endpoint_client, endpoint_client, file_json, raise_for_error, root_of
+from deployments.client import async_endpoint_client, endpoint_client, file_json, raise_for_error, root_of, unreachable
 from deployments.endpoint import Endpoint, EndpointSettings
 from deployments.page.examples import EXAMPLES
 
@@ -51,7 +51,10 @@ def page_report(url: str | None, plan: PagePlan, show: Show) -> Json:
             model = served_model(client)
         show("first visits in Chromium" if missing is None else f"no visit in Chromium: {missing}")
         visits = browser_loads(root, plan.num_visits) if missing is None else []
-        report = asyncio.run(_over_http(root, model, visits[0].files if visits else (), plan, show))
+        try:
+            report = asyncio.run(_over_http(root, model, visits[0].files if visits else (), plan, show))
+        except httpx.HTTPError as error:
+            raise unreachable(root, error) from error
     return {
         "date": now(),
         "processor": processor(),

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import httpx
 
-from deployments.client import unreachable
 from glyph_core.errors import StageError
 
 if TYPE_CHECKING:
@@ -88,11 +87,8 @@ class Visitor:
                 await asyncio.gather(listening, return_exceptions=True)
 
     async def _text(self, path: str) -> str:
-        try:
-            async with self._may_fetch, self._client.stream("GET", path) as response:
-                await response.aread()
-        except httpx.HTTPError as error:
-            raise unreachable(str(self._client.base_url), error) from error
+        async with self._may_fetch, self._client.stream("GET", path) as response:
+            await response.aread()
         if not response.is_success:
             raise StageError(f"{response.url} answered {response.status_code}: is a page served there?")
         self._num_bytes += response.num_bytes_downloaded

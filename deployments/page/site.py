@@ -24,6 +24,7 @@ LANGUAGE_COOKIE = "glyph_language"
 # No font is fetched: the system's own.
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "PingFang SC", "Microsoft YaHei", "sans-serif")
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")
+QUEUE_POLL_S = 0.02  # Gradio looks for events every millisecond, in each language: 5 % of a core though nobody is there
 
 
 def build_site(endpoint: str, max_upload_bytes: int) -> FastAPI:
@@ -43,6 +44,8 @@ def build_site(endpoint: str, max_upload_bytes: int) -> FastAPI:
     for language in LANGUAGES:
         words = words_of(language)
         blocks = build_blocks(language, Handlers(api, tickets, words), words)
+        queue = blocks._queue
+        queue.sleep_when_free = queue.progress_update_sleep_when_free = QUEUE_POLL_S
         gr.mount_gradio_app(
             site,
             blocks,
