@@ -29,6 +29,7 @@ def live_html(question: str, progress: Progress | None, text: str, words: Words)
                        f"{progress.num_pages_rendered}/{pages}"),
                 _stage(words("pages_encoded"), _share(progress.num_pages_encoded, pages),
                        f"{progress.num_pages_encoded}/{pages}"),
+                _windows(progress, words),
                 f'<div class="stage"><span>{escape(words("tokens"))}</span><b>{progress.num_tokens}</b></div>',
             )
         )  # fmt: skip
@@ -37,6 +38,15 @@ def live_html(question: str, progress: Progress | None, text: str, words: Words)
         f'<article class="turn live"><h3>{escape(question)}</h3><div class="stages" role="status" '
         f'aria-label="{escape(words("working"))}">{stages}</div>{written}</article>'
     )
+
+
+def _windows(progress: Progress, words: Words) -> str:
+    """Of a document that is longer than the model reads at once."""
+    if progress.num_windows < 2:
+        return ""
+    count = f"{progress.num_windows_read}/{progress.num_windows}"
+    step = "" if progress.reading == "windows" else f" · {words('reading_again')}"
+    return _stage(words("windows") + step, _share(progress.num_windows_read, progress.num_windows), count)
 
 
 def _share(count: int, of: int) -> float:
