@@ -84,6 +84,8 @@ def citation_json(citation: Citation) -> Json:
         "answer_stop": citation.answer_stop,
         "similarity": round(citation.similarity, 4),
         "occurrences": citation.num_occurrences,
+        "before": citation.before,
+        "after": citation.after,
     }
 
 

@@ -219,6 +219,8 @@ class Citation:
     answer_stop: int
     similarity: float = 1.0  # in [0, 1]; 1: but for white space, hyphens, case and marks they are the same
     num_occurrences: int = 1  # of that text in the pages that the answer was read from; this is the likeliest
+    before: str = ""  # what stands before it in the same paragraph, white space as single blanks; some words at most
+    after: str = ""
 
 
 GroundingMode = Literal["off", "flag", "repair"]

@@ -122,14 +122,3 @@ def test_the_table_is_markdown() -> None:
     lines = table_lines({"rows": [{f: getattr(row, f) for f in TableRow.__slots__}]}).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert lines[2].startswith("| 4,096 | 1.2 | 4 | 2,520 | 1.60× |")
-
-
-def test_what_tabs_cost_is_told_as_a_ratio() -> None:
-    from deployments.bench.page import as_lines, compared
-
-    times = [0.010, 0.012, 0.011, 0.030]
-    found = compared(times, [2 * time for time in times])
-    assert found["p50"] == {"without_ms": 11.5, "with_ms": 23.0, "ratio": 2.0}
-    assert found["p90"]["ratio"] == 2.0
-    report = {"tabs": 10, "rounds": 3, "page_html_ms": 20.0, "models": found, "answers": found}
-    assert "11.5 ms without, 23.0 ms with: 2.0×" in as_lines(report)

@@ -33,7 +33,7 @@ class AskTab:
                 self.live = html("", elem_id="live")
                 self.turns = html("", elem_id="turns")
                 self.clear = gr.Button(words("clear"), size="sm", variant="secondary", visible=False, elem_id="clear")
-            with gr.Column(scale=4, min_width=340):
+            with gr.Column(scale=4, min_width=340, elem_classes="glyph-side"):
                 with gr.Accordion(words("rendering"), open=False, elem_id="rendering"):
                     self.rendering = rendering_controls(words)
                 with gr.Accordion(words("inference"), open=False, elem_id="inference"):

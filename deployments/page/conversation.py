@@ -126,7 +126,8 @@ def _citations(turn: Turn, page_url: PageUrl, words: Words) -> str:
         return f'<p class="glyph-note">{escape(words("no_citations"))}</p>' if turn.documents else ""
     rows = []
     for number, citation in enumerate(citations, 1):
-        quote = f"<q>{escape(_short(citation['text'], MAX_QUOTE_CHARS))}</q>"
+        before, after = (escape(citation.get(side, "")) for side in ("before", "after"))
+        quote = f"{before} <mark>{escape(_short(citation['text'], MAX_QUOTE_CHARS))}</mark> {after}".strip()
         label = f"<i>{number}</i><span>{quote} <small>{_place(citation, words)}</small></span>"
         rows.append(f"<li>{_citation_button(turn, citation, label, page_url, words, kind='cite passage')}</li>")
     return f'<h4>{escape(words("evidence"))}</h4><ul class="cites">{"".join(rows)}</ul>'

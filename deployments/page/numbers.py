@@ -7,6 +7,8 @@ from html import escape
 from deployments.openai_answers import Json
 from deployments.page.strings import Words
 
+EXPLAINED = ("n_text_tokens", "n_visual_tokens", "n_ratio", "n_cached", "n_overlap")  # by a phrase, under the pointer
+
 
 def numbers_of(usage: Json, glyph: Json, words: Words) -> dict[str, str]:
     """By what they are called."""
@@ -32,8 +34,9 @@ def numbers_of(usage: Json, glyph: Json, words: Words) -> dict[str, str]:
 
 
 def numbers_html(usage: Json, glyph: Json, words: Words, *, is_open: bool) -> str:
+    explained = {words(key): words(f"{key}_hint") for key in EXPLAINED}
     cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        f'<div title="{escape(explained.get(name, ""))}"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>'
         for name, value in numbers_of(usage, glyph, words).items()
     )
     shown = " open" if is_open else ""

@@ -63,4 +63,6 @@ def _citation(document: int, name: str, passage: CitedPassage, edits: Sequence[E
         answer_stop=moved(passage.answer_stop, edits),
         similarity=passage.similarity,
         num_occurrences=passage.num_occurrences,
+        before=passage.before,
+        after=passage.after,
     )

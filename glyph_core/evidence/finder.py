@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from glyph_core.evidence.values import values_of
 from glyph_core.types import DocumentSource, Region
 
 MAX_TEXT_CHARS = 400  # of a passage that is quoted
+MAX_AROUND_CHARS = 80  # before it, and behind it
+BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class CitedPassage:
     similarity: float
     num_occurrences: int
     context: float  # how much of what was asked stands around it: the greater, the likelier
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,25 @@ class DocumentEvidence:
     has_text: bool  # on each of the pages that the answer was read from
     passages: tuple[CitedPassage, ...] = ()
     values: tuple[Found, ...] = ()
+
+
+def words_before(text: str, offset: int) -> str:
+    """The words that lead to ``offset`` in its paragraph, :data:`MAX_AROUND_CHARS` at most, white space as blanks."""
+    near = text[max(0, offset - MAX_AROUND_CHARS) : offset]
+    paragraph = BLANK_LINE.split(near)[-1]
+    if len(paragraph) == MAX_AROUND_CHARS and not text[offset - len(paragraph) - 1 : offset - len(paragraph)].isspace():
+        paragraph = paragraph.partition(" ")[2]  # it began within a word
+    return " ".join(paragraph.split())
+
+
+def words_after(text: str, offset: int) -> str:
+    """The same of those that follow."""
+    near = text[offset : offset + MAX_AROUND_CHARS]
+    paragraph = BLANK_LINE.split(near)[0]
+    end = offset + len(paragraph)
+    if len(paragraph) == MAX_AROUND_CHARS and not text[end : end + 1].isspace():
+        paragraph = paragraph.rpartition(" ")[0]
+    return " ".join(paragraph.split())
 
 
 class EvidenceFinder:
@@ -84,6 +108,8 @@ class EvidenceFinder:
             similarity=passage.similarity,
             num_occurrences=passage.num_occurrences,
             context=passage.context,
+            before=words_before(text.text, passage.start),
+            after=words_after(text.text, passage.stop),
         )
 
     def _text(self, document: DocumentSource) -> SourceText:
