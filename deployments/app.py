@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 from ray import serve
-from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.config import AutoscalingConfig, BackpressureConfig, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
 from deployments.access import AccessConfig
@@ -24,6 +24,7 @@ from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.page.server import Page, PageArgs
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
+from deployments.routing import ShortestQueueRouter
 from deployments.serve_side import ServeSide
 from glyph_core.config import Config, FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
 from glyph_core.model.checkpoint import BUILT_IN
@@ -149,7 +150,8 @@ def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
     return serve.deployment(
         Renderer,
         ray_actor_options={"num_cpus": replicas.num_cpus},
-        max_ongoing_requests=2,  # one draws while the other's message is under way; the rest waits for any replica
+        max_ongoing_requests=4,  # a few wait here, ready to be drawn; the rest waits for any replica
+        request_router_config=RequestRouterConfig(request_router_class=ShortestQueueRouter),
         max_queued_requests=max_calls + SPARE,
         logging_config=_logging(args),
         graceful_shutdown_timeout_s=_drain_s(args),

@@ -23,6 +23,7 @@ from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
 from deployments.gateway_watch import GatewayWatch
 from deployments.logs import logger
+from deployments.messages import Pace, in_messages
 from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
@@ -38,9 +39,10 @@ from glyph_core.engine.engine import Engine
 from glyph_core.errors import GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import Answer, AnswerEvent, DocumentPlan
+from glyph_core.types import Answer, AnswerEvent, DocumentPlan, Progress
 
 EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
+MAX_EVENTS = 64  # of an answer, in one message
 PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
 
 
@@ -74,7 +76,7 @@ class Decoder:
         self._num_requests = 0
 
     @yields_refusals
-    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         """Progress, pieces of text and, at the end, the Answer.
 
         Nothing comes before the engine has taken the request: what is wrong with it is raised before the first event.
@@ -83,9 +85,12 @@ class Decoder:
         self._num_requests += 1
         try:
             with self._gateways.cancelling(request.gateway), self._room.place() as place:
-                async with aclosing(self._events(request, place)) as events:
-                    async for event in events:
-                        yield event
+                events = in_messages(
+                    self._events(request, place), Pace(lambda: self._num_requests), max_length=MAX_EVENTS
+                )
+                async with aclosing(events):
+                    async for message in events:
+                        yield newest_progress(message)
         finally:
             self._num_requests -= 1
 
@@ -198,6 +203,16 @@ def _next_demand(steps: Generator[Demand, Any, Answer], told: object) -> Demand 
     except StopIteration as finished:
         answer: Answer = finished.value
         return answer
+
+
+def newest_progress(events: tuple[AnswerEvent, ...]) -> tuple[AnswerEvent, ...]:
+    """Without the progress that others overtook."""
+    later = (*events[1:], None)
+    return tuple(
+        event
+        for event, next_event in zip(events, later, strict=True)
+        if not (isinstance(event, Progress) and isinstance(next_event, Progress))
+    )
 
 
 def _look_at(counts: asyncio.Task[TokenCount]) -> None:

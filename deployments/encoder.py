@@ -22,6 +22,7 @@ from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
 from deployments.kept_features import KeptFeatures
 from deployments.logs import logger
+from deployments.messages import Pace, in_messages
 from deployments.packing import pack
 from deployments.placing import keep_to_share, place_model
 from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport, versions_of
@@ -77,33 +78,35 @@ class Encoder:
         self._promises: dict[str, asyncio.Future[EncodedPage]] = {}  # of pages under way, by digest
         self._num_ranges_open = self._num_pages_kept = 0
         self._render_s = 0.0  # of a page, a running mean
+        self._pace = Pace()
         device = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self._batcher = PageBatcher(self._encode, device, credit_config.max_encode_batch)
 
     @yields_refusals
     async def encode_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[EncodedPage, ...]]:
-        """Features of the pages in order, in messages of at most ``pages_per_message``. Raises StageError where
-        they are wanted for another model."""
+        """Features of the pages in order. Raises StageError where they are wanted for another model."""
         if pages.model != self._loaded.model:
             raise StageError("the service is changing its model, and this request was for the old one; ask again")
         self._num_ranges_open += 1
         logger.debug("encodes", extra={"first_page": pages.start, "pages": len(pages)})
+        encoded = in_messages(self._encoded(pages), self._pace, max_length=self._credits.pages_per_message)
+        try:
+            async with aclosing(encoded):
+                async for message in encoded:
+                    yield message
+        finally:
+            self._num_ranges_open -= 1
+
+    async def _encoded(self, pages: RangeRequest) -> AsyncGenerator[EncodedPage]:
         under_way: asyncio.Queue[asyncio.Future[EncodedPage] | None] = asyncio.Queue()
         pull = asyncio.create_task(self._pull(pages, under_way))
         pull.add_done_callback(lambda _: under_way.put_nowait(None))
-        message: list[EncodedPage] = []
         features = None
         try:
             while (features := await under_way.get()) is not None:
-                message.append(await features)
-                if len(message) == self._credits.pages_per_message:
-                    yield tuple(message)
-                    message = []
+                yield await features
             pull.result()  # raises what ended it early
-            if message:
-                yield tuple(message)
         finally:
-            self._num_ranges_open -= 1
             pull.cancel()
             while features is not None:
                 features.cancel()
@@ -166,7 +169,7 @@ class Encoder:
         self._promises |= {digest: asyncio.get_running_loop().create_future() for digest in digests}
         ranges = pages.cut(self._pages_per_call())
         issue = self._renderer.render_range.options(stream=True).remote
-        rendered = pull_ranges(ranges, issue, max_calls=self._credits.render_calls, stage="renderer")
+        rendered = pull_ranges(ranges, issue, max_calls=self._num_calls(len(ranges[0])), stage="renderer")
         try:
             async with aclosing(rendered):
                 async for page in rendered:
@@ -183,6 +186,11 @@ class Encoder:
         renderer at work at a document's end while the others have nothing left."""
         most = self._credits.pages_per_render_call
         return max(1, min(most, int(RENDER_CALL_S / self._render_s))) if self._render_s else most
+
+    def _num_calls(self, pages_per_call: int) -> int:
+        """More where they are short, so that many renderers have something to do; never for more pages."""
+        credits = self._credits
+        return min(2 * credits.render_calls, credits.render_calls * credits.pages_per_render_call // pages_per_call)
 
     def _settle(self, digest: str, features: asyncio.Future[EncodedPage]) -> None:
         promise = self._promises.pop(digest)

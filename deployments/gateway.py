@@ -224,16 +224,19 @@ class Gateway:
 
     async def _begin(self, request: ServedRequest, deadline: Deadline) -> AsyncGenerator[AnswerEvent]:
         issue = partial(self._decoder.answer.options(stream=True).remote, request)
-        events: AsyncGenerator[AnswerEvent] = deadline.over(receive(issue, "decoder", may_repeat=_is_progress))
-        first = await anext(events)
+        messages: AsyncGenerator[tuple[AnswerEvent, ...]]
+        messages = deadline.over(receive(issue, "decoder", may_repeat=_are_progress))
+        first = await anext(messages)
 
-        async def all_events() -> AsyncGenerator[AnswerEvent]:
-            async with aclosing(events):
-                yield first
-                async for event in events:
+        async def events() -> AsyncGenerator[AnswerEvent]:
+            async with aclosing(messages):
+                for event in first:
                     yield event
+                async for message in messages:
+                    for event in message:
+                        yield event
 
-        return all_events()
+        return events()
 
     async def _warm_up(self) -> None:
         """One request through the whole chain."""
@@ -273,6 +276,6 @@ class Gateway:
         return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"))
 
 
-def _is_progress(event: AnswerEvent) -> bool:
-    """Nothing of the answer yet: a decoder that dies after it may be replaced by another from the beginning."""
-    return isinstance(event, Progress)
+def _are_progress(events: tuple[AnswerEvent, ...]) -> bool:
+    """Nothing of the answer yet: a decoder that dies after them may be replaced by another from the beginning."""
+    return all(isinstance(event, Progress) for event in events)

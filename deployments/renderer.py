@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol
 
 from deployments import metrics
 from deployments.logs import logger
+from deployments.messages import Pace, in_messages
 from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageReport, versions_of
 from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
@@ -27,6 +29,8 @@ from glyph_core.types import DocumentPlan, DocumentSource, Page
 
 MAX_CONFIGS = 8  # render configurations whose glyphs are kept
 MAX_COUNTS = 10_000  # documents whose token counts are kept
+DRAW_S = 0.005  # that pages are drawn at one go
+DRAW_S_WEIGHT = 0.1  # of the newest pages in the running mean
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
 
@@ -67,6 +71,8 @@ class Renderer:
         self._counts: dict[object, TokenCount] = {}  # by document digest and pages
         self._sources = SourceCache()
         self._stats = RendererStats()
+        self._pace = Pace()
+        self._page_s = DRAW_S  # that drawing one takes, a running mean
 
     @returns_refusals
     async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
@@ -135,9 +141,10 @@ class Renderer:
         self._stats.num_calls_open += 1
         logger.debug("renders", extra={"first_page": pages.start, "pages": len(pages)})
         try:
-            source = await self._sources.get(pages.document)
-            for part in pages.cut(self._pages_per_message):
-                yield await asyncio.to_thread(self._render, source, part)
+            drawn = in_messages(self._drawn(pages), self._pace, max_length=self._pages_per_message)
+            async with aclosing(drawn):
+                async for message in drawn:
+                    yield message
         finally:
             self._stats.num_calls_open -= 1
 
@@ -147,10 +154,19 @@ class Renderer:
     async def describe(self) -> StageReport:
         return StageReport("renderer", "cpu", versions_of("pymupdf", "numba", "freetype-py"))
 
+    async def _drawn(self, pages: RangeRequest) -> AsyncGenerator[RenderedPage]:
+        source = await self._sources.get(pages.document)
+        while len(pages):
+            part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
+            for page in await asyncio.to_thread(self._render, source, part):
+                yield page
+            pages = pages.after(len(part))
+
     def _render(self, source: DocumentSource, part: RangeRequest) -> tuple[RenderedPage, ...]:
         started_at = time.perf_counter()
         pages = self._renderer_of(part.render).render(source, part.start, part.stop)
         render_s = (time.perf_counter() - started_at) / len(pages)
+        self._page_s += DRAW_S_WEIGHT * (render_s - self._page_s)
         self._stats.num_pages += len(pages)
         metrics.PAGES_RENDERED.inc(len(pages))
         for _ in pages:

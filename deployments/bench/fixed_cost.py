@@ -1,37 +1,27 @@
-"""Stages that sleep: what the way between the stages costs, whatever the stages themselves do.
-
-A document is the number of its pages, in digits, and anything after a space, which makes it another document.
-"""
+"""Stages that sleep: what the way between the stages costs, whatever the stages themselves do."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import numpy as np
 import torch
 from ray import serve
 
 from deployments.app import AppArgs, Loaders, RendererArgs, bind_chain
+from deployments.bench.fixed_cost_renderer import load_renderer
 from deployments.decoder import LoadedDecoder
 from deployments.encoder import LoadedEncoder
 from deployments.protocol import StageReport
-from deployments.renderer import LoadedRenderer
 from glyph_core.answering.reader import Reader
-from glyph_core.config import PRESETS, SamplingConfig
-from glyph_core.documents.blocks import Document, TextBlock
+from glyph_core.config import SamplingConfig
 from glyph_core.engine.engine import TokenOutput
 from glyph_core.engine.stats import EngineStats
 from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.token_counter import TokenCount
-from glyph_core.rendering.page_text import PageText
-from glyph_core.rendering.placed import PlacedGlyphs, Span
-from glyph_core.types import DocumentPlan, DocumentSource, Page, PageFeatures, PagePlan, Prompt
+from glyph_core.types import Page, PageFeatures, Prompt
 
-PAGE_PX = (476, 868)  # preset mini's
 FEATURES = (476, 256)  # tokens and numbers a token, float32: half a megabyte, as glyph-mini's
 CONTEXT_TOKENS = 10**6
 
@@ -55,48 +45,9 @@ def fixed_cost_app(costs: StageCosts, renderers: RendererArgs | None = None) -> 
     fixed = RendererArgs(min_replicas=costs.num_renderers, max_replicas=costs.num_renderers, num_cpus=0.1)
     args = AppArgs(renderers=renderers or fixed, feature_cache_gb=0)
     return bind_chain(
-        args, Loaders(partial(_load_renderer, costs), partial(_load_encoder, costs), partial(_load_decoder, costs))
+        args,
+        Loaders(partial(load_renderer, costs.render_s), partial(_load_encoder, costs), partial(_load_decoder, costs)),
     )
-
-
-class FixedCostRenderer:
-    def __init__(self, page_s: float) -> None:
-        self._page_s = page_s
-        self._pixels = np.full(PAGE_PX[::-1], 255, np.uint8)
-        self._core = threading.Lock()  # a renderer draws one page at a time, whatever calls it has open
-
-    def plan(self, source: DocumentSource) -> DocumentPlan:
-        first, *_ = source.content.split()
-        num_pages = int(first) if first.isdigit() else 1
-        return DocumentPlan(
-            source.digest, source.name, "text/plain", tuple(_plan(source, index) for index in range(num_pages)), 0
-        )
-
-    def text(self, source: DocumentSource, pages: Sequence[int] | None = None) -> str:
-        return ""
-
-    def page_text(self, source: DocumentSource, page_index: int) -> PageText:
-        return PageText(page_index, "", 0, 0, ())
-
-    def document(self, source: DocumentSource) -> Document:
-        return Document(source.name, source.digest, "text/plain", (TextBlock(self.text(source)),))
-
-    def page_sizes(self, source: DocumentSource) -> tuple[tuple[int, int], ...]:
-        return (PAGE_PX,) * self.plan(source).num_pages
-
-    def text_ranges(self, source: DocumentSource) -> np.ndarray:
-        return np.zeros((self.plan(source).num_pages, 2), np.int32)
-
-    def spans(self, source: DocumentSource, page_index: int) -> list[Span]:
-        return []
-
-    def placed_glyphs(self, source: DocumentSource, page_index: int) -> PlacedGlyphs:
-        return PlacedGlyphs.none()
-
-    def render(self, source: DocumentSource, start: int, stop: int) -> list[Page]:
-        with self._core:
-            time.sleep(self._page_s * (stop - start))
-        return [Page(_plan(source, index), self._pixels) for index in range(start, stop)]
 
 
 class FixedCostEncoder:
@@ -159,15 +110,6 @@ class FixedCostEngine:
     def _is_ready(self, request_id: str) -> bool:
         number = self._num_computed[request_id]
         return number in self._fed[request_id] or number == len(self._prompts[request_id].pages)
-
-
-def _plan(source: DocumentSource, index: int) -> PagePlan:
-    return PagePlan(index, *PAGE_PX, PRESETS["mini"].page_digest(source.digest, index))
-
-
-def _load_renderer(costs: StageCosts) -> LoadedRenderer:
-    renderer = FixedCostRenderer(costs.render_s)
-    return LoadedRenderer(lambda config: renderer, lambda text: TokenCount(0, estimated=False))
 
 
 def _load_encoder(costs: StageCosts) -> LoadedEncoder:

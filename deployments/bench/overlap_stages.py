@@ -8,7 +8,7 @@ import torch
 
 from deployments.bench.apart import Json, Show, report_to_parent
 from deployments.bench.limits import synchronize
-from deployments.bench.overlap import CHARS_PER_TOKEN, PRESET, OverlapPlan, engine_fields
+from deployments.bench.overlap_plan import CHARS_PER_TOKEN, PRESET, OverlapPlan, engine_fields
 from deployments.bench.texts import made_up
 from glyph_core.answering.prompts import build_prompt
 from glyph_core.config import PRESETS, EngineConfig, ModelConfig, PipelineConfig, SamplingConfig

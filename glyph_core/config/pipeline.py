@@ -13,11 +13,13 @@ from glyph_core.config.render import RenderConfig
 class CreditConfig(Config):
     """How far a stage may run ahead of the one that pulls from it: calls in flight × pages a call."""
 
-    pages_per_render_call: int = Field(4, ge=1, le=64, description="at most; fewer where pages are slow to draw")
+    pages_per_render_call: int = Field(6, ge=1, le=64, description="at most; fewer where pages are slow to draw")
     render_calls: int = Field(3, ge=1, le=64)
     pages_per_encode_call: int = Field(16, ge=1, le=256)
     encode_calls: int = Field(2, ge=1, le=16)
-    pages_per_message: int = Field(2, ge=1, le=16, description="pages whose features travel in one message")
+    pages_per_message: int = Field(
+        8, ge=1, le=64, description="at most; pages, or their features, that travel together"
+    )
     max_encode_batch: int = Field(8, ge=1, le=256, description="pages in one forward of the vision tower")
 
 

@@ -34,7 +34,7 @@ class EchoDecoder:
     requests: list[ServedRequest] = field(default_factory=list)
 
     @yields_refusals
-    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         self.requests.append(request)
         question, names = request.messages[-1].text, [document.name for document in request.documents]
         contents = [await document.content for document in request.documents]
@@ -45,7 +45,7 @@ class EchoDecoder:
             raise UnsupportedDocumentError("an archive is no document")
         await asyncio.sleep(self.answer_s)
         text = f"{question} {' '.join(content.decode() for content in contents)}"
-        yield Answer(text, "stop", (1,), Usage(10, 1, 5, 0, 20), Timings(), len(names))
+        yield (Answer(text, "stop", (1,), Usage(10, 1, 5, 0, 20), Timings(), len(names)),)
 
     async def describe(self) -> tuple[StageReport, ...]:
         return ()

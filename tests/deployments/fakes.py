@@ -304,7 +304,7 @@ class ScriptedDecoder:
     num_cancelled: int = 0
 
     @yields_refusals
-    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         self.requests.append(request)
         try:
             for event in self.events:
@@ -313,7 +313,7 @@ class ScriptedDecoder:
                     continue
                 if isinstance(event, Exception):
                     raise event
-                yield event
+                yield (event,)
         except asyncio.CancelledError:
             self.num_cancelled += 1
             raise

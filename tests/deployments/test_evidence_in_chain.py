@@ -11,6 +11,7 @@ from ray.exceptions import ActorDiedError
 
 from deployments import decoder
 from deployments.protocol import ServedRequest
+from deployments.refusals import accepted
 from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
 from glyph_core.evidence.conclusion import conclude
@@ -51,7 +52,7 @@ def request(evidence: EvidenceConfig | None = None) -> ServedRequest:
 
 def answer_of(chain: FakeChain, asked: ServedRequest) -> tuple[Answer, str]:
     async def ask() -> tuple[Answer, str]:
-        events = [event async for event in chain.decoder.answer(asked)]
+        events = [event async for message in chain.decoder.answer(asked) for event in accepted(message)]
         answer = events[-1]
         assert isinstance(answer, Answer)
         return answer, "".join(event.text for event in events if isinstance(event, TextDelta))

@@ -126,7 +126,7 @@ def test_served_evidence_equals_the_pipelines(folder: Path, pipeline: Pipeline, 
             asked = ServedRequest(
                 request.request_id, request.messages, documents, request.sampling, preset("mini"), evidence=evidence
             )
-            answers.extend([event async for event in decoder.answer(asked) if isinstance(event, Answer)])
+            answers.extend([message[-1] async for message in decoder.answer(asked) if isinstance(message[-1], Answer)])
 
     serve(folder, test)
     for served, in_process in zip(answers, pipeline.run(requests), strict=True):

@@ -63,7 +63,7 @@ def test_the_served_answer_is_transformers(served: ServedFamily, document: Docum
     sampling = SamplingConfig(max_tokens=NUM_TOKENS, ignore_eos=True)
     message = Message("user", QUESTION, (0,))
     request = ServedRequest("a", (message,), (reference,), sampling, SMALL_PAGES)
-    *_, answer = served.app.handle("Decoder").answer.options(stream=True).remote(request)
+    *_, (*_, answer) = served.app.handle("Decoder").answer.options(stream=True).remote(request)
     assert isinstance(answer, Answer)
     assert answer.token_ids == tuple(hf_generate(served.folder, pages, QUESTION, NUM_TOKENS))
     assert answer.num_pages == len(pages)

@@ -30,15 +30,14 @@ class ReadingDecoder(ScriptedDecoder):
     replies: dict[bytes, tuple[str, float]] = field(default_factory=dict)
 
     @yields_refusals
-    async def answer(self, request: ServedRequest) -> AsyncGenerator[AnswerEvent]:
+    async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         self.requests.append(request)
         content = b"".join([await document.content for document in request.documents])
         found = [reply for key, reply in self.replies.items() if key in content]
         text, confidence = found[0] if found else ("not stated", 0.9)
         num_pages = sum(len(pages or ()) for pages in request.pages)
-        yield Progress(num_pages, 0, 0, 0)
-        yield TextDelta(text)
-        yield Answer(text, "stop", (1,), Usage(100, 2, 80, 0, 90), Timings(), num_pages, confidence=confidence)
+        yield Progress(num_pages, 0, 0, 0), TextDelta(text)
+        yield (Answer(text, "stop", (1,), Usage(100, 2, 80, 0, 90), Timings(), num_pages, confidence=confidence),)
 
 
 def run(test: Test, **replies: tuple[str, float]) -> None:

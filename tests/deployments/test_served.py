@@ -68,7 +68,7 @@ def served_answer(app: App, request: AnswerRequest, render: RenderConfig) -> Ans
     """Past the gateway, where the token ids can be seen."""
     documents = tuple(DocumentRef(d.name, d.digest, len(d.content), ray.put(d.content)) for d in request.documents)
     served = ServedRequest(request.request_id, request.messages, documents, request.sampling, render)
-    *_, answer = app.handle("Decoder").answer.options(stream=True).remote(served)
+    *_, (*_, answer) = app.handle("Decoder").answer.options(stream=True).remote(served)
     assert isinstance(answer, Answer)
     return answer
 

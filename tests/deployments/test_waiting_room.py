@@ -136,4 +136,4 @@ def test_a_page_that_fits_no_context_is_refused_before_anything_is_drawn() -> No
 
 
 async def events_of(chain: FakeChain, num_pages: int):  # type: ignore[no-untyped-def]
-    return [accepted(event) async for event in chain.decoder.answer(request_about(num_pages))]
+    return [event async for message in chain.decoder.answer(request_about(num_pages)) for event in accepted(message)]
