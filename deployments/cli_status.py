@@ -15,6 +15,7 @@ from deployments.status import STAGES
 BAR_CHARS = 24
 WIDTH_CHARS = 80
 STATUS_TIMEOUT_S = 30.0
+OUTCOMES = ("answered", "refused", "expired", "failed", "left")
 RATES = {"requests": "requests", "pages": "pages", "prompt_tokens": "tokens in", "completion_tokens": "tokens out"}
 
 
@@ -83,7 +84,7 @@ def _wanted(decoder: Mapping[str, int | None]) -> str:
 
 def _last_minute(last: Json) -> list[str]:
     span = "last minute" if last["window_s"] >= 60 else f"last {last['window_s']:.0f} s"
-    counts = ", ".join(f"{last[outcome]:,} {outcome}" for outcome in ("answered", "refused", "failed", "left"))
+    counts = ", ".join(f"{last[outcome]:,} {outcome}" for outcome in OUTCOMES if last[outcome] or outcome != "expired")
     rates = ", ".join(f"{last[f'{rate}_per_s']:g} {name}" for rate, name in RATES.items())
     lines = [f"{span}: {counts}", f"  a second: {rates}"]
     if last["prompt_tokens_per_s"]:

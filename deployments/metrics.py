@@ -78,7 +78,7 @@ class Histogram(Metric):
 # Gateway
 REQUESTS = Counter(
     "glyph_requests",
-    "POST requests that ended: answered, refused, failed or left (the client went away)",
+    "POST requests that ended: answered, refused, expired, failed or left (the client went away)",
     ("outcome", "status", "code", "caller"),
 )
 REQUEST_S = Histogram("glyph_request_s", "from a request's head to its last byte", ("outcome",))

@@ -45,6 +45,7 @@ class LastMinute:
             "window_s": round(window_s, 1),
             "answered": outcomes["answered"],
             "refused": outcomes["refused"],
+            "expired": outcomes["expired"],
             "failed": outcomes["failed"],
             "left": outcomes["left"],
             "requests_per_s": _rate(len(self._ended), window_s),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from deployments import metrics
 from deployments.logs import logger
@@ -17,6 +18,7 @@ from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageR
 from deployments.refusals import returns_refusals, yields_refusals
 from deployments.sources import SourceCache
 from glyph_core.config import LimitConfig, RenderConfig, preset
+from glyph_core.documents import given_up
 from glyph_core.evidence.comparison import ComparedDocuments, Comparison, compare
 from glyph_core.evidence.finder import DocumentEvidence, EvidenceFinder, EvidenceQuery
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -32,6 +34,10 @@ MAX_COUNTS = 10_000  # documents whose token counts are kept
 DRAW_S = 0.005  # that pages are drawn at one go
 DRAW_S_WEIGHT = 0.1  # of the newest pages in the running mean
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DocumentRenderer(ComparedDocuments, Protocol):
@@ -78,7 +84,7 @@ class Renderer:
     async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
         source = await self._sources.get(document)
         started_at = time.perf_counter()
-        plan = await asyncio.to_thread(lambda: self._renderer_of(render).plan(source))
+        plan = await _in_thread(lambda: self._renderer_of(render).plan(source))
         plan_s = time.perf_counter() - started_at
         metrics.PLAN_S.observe(plan_s)
         logger.debug("planned", extra={"pages": plan.num_pages, "seconds": round(plan_s, 4)})
@@ -103,7 +109,7 @@ class Renderer:
         count = self._counts.get(counted)
         if count is None:
             source = await self._sources.get(document)
-            count = await asyncio.to_thread(lambda: self._count_tokens(self._renderer_of(render).text(source, pages)))
+            count = await _in_thread(lambda: self._count_tokens(self._renderer_of(render).text(source, pages)))
             self._counts[counted] = count
             if len(self._counts) > MAX_COUNTS:
                 del self._counts[next(iter(self._counts))]
@@ -114,7 +120,7 @@ class Renderer:
         """What stands on the pages, as text, and where."""
         source = await self._sources.get(pages.document)
         renderer = self._renderer_of(pages.render)
-        return await asyncio.to_thread(
+        return await _in_thread(
             lambda: tuple(renderer.page_text(source, index) for index in range(pages.start, pages.stop))
         )
 
@@ -122,19 +128,19 @@ class Renderer:
     async def page_png(self, page: RangeRequest) -> bytes:
         """The one page of the range, for people."""
         source = await self._sources.get(page.document)
-        return await asyncio.to_thread(lambda: encode_png(self._render(source, page)[0].page.pixels))
+        return await _in_thread(lambda: encode_png(self._render(source, page)[0].page.pixels))
 
     @returns_refusals
     async def evidence(self, document: DocumentRef, render: RenderConfig, query: EvidenceQuery) -> DocumentEvidence:
         """What the document says of an answer that was read from its pages."""
         source = await self._sources.get(document)
-        return await asyncio.to_thread(lambda: self._finder_of(render).find(source, query))
+        return await _in_thread(lambda: self._finder_of(render).find(source, query))
 
     @returns_refusals
     async def compare(self, first: DocumentRef, second: DocumentRef, render: RenderConfig) -> Comparison:
         """Two documents clause by clause, with the clauses' places on the pages."""
         sources = await self._sources.get(first), await self._sources.get(second)
-        return await asyncio.to_thread(lambda: compare(self._renderer_of(render), *sources))
+        return await _in_thread(lambda: compare(self._renderer_of(render), *sources))
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
@@ -158,7 +164,7 @@ class Renderer:
         source = await self._sources.get(pages.document)
         while len(pages):
             part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
-            for page in await asyncio.to_thread(self._render, source, part):
+            for page in await _in_thread(self._render, source, part):
                 yield page
             pages = pages.after(len(part))
 
@@ -172,6 +178,17 @@ class Renderer:
         for _ in pages:
             metrics.RENDER_PAGE_S.observe(render_s)
         return tuple(RenderedPage(page, render_s) for page in pages)
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What ``work`` returns in a thread. Cancelled, it leaves the thread behind, whose parser is then ended soon."""
+    is_left = threading.Event()
+    with given_up.until(is_left.is_set):
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except asyncio.CancelledError:
+            is_left.set()
+            raise
 
 
 def load_renderer(model: str, limits: LimitConfig) -> LoadedRenderer:

@@ -23,7 +23,7 @@ from deployments.entrance import Entrance, Visit
 from deployments.logs import logger
 from deployments.openai_answers import error_json
 from deployments.recent import LastMinute
-from glyph_core.errors import AuthenticationError, GlyphError
+from glyph_core.errors import AuthenticationError, GlyphError, RequestTimeoutError
 
 OPEN_PATHS = frozenset({"/healthz"})  # for load balancers, which have no key
 CLIENT_LEFT = 499  # nginx's; no client ever sees it
@@ -125,9 +125,12 @@ def tell(visit: Visit, outcome: str, scope: Scope) -> None:
 
 
 def outcome_of(visit: Visit) -> str:
-    """answered, refused (the request's or the load's fault), failed (ours), or left (the client went away)."""
+    """answered, refused (the request's or the load's fault), expired (its deadline passed), failed (our fault), or left
+    (the client went away)."""
     if visit.status == CLIENT_LEFT:
         return "left"
+    if isinstance(visit.error, RequestTimeoutError):
+        return "expired"
     if visit.error is not None:
         return "failed" if visit.error.status >= 500 else "refused"
     return "answered" if visit.status is not None and visit.status < 400 else "refused"

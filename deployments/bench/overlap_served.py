@@ -129,7 +129,7 @@ def _running(plan: OverlapPlan, model: str, show: Show, *, capped: bool = False)
         "renderers": {"num_cpus": 0.25, "min_replicas": 2, "max_replicas": 2},
         "engine": engine,
     }
-    settings = EndpointSettings(port=free_port(), object_store_gb=8 if plan.has_gpu else None, app=app)
+    settings = EndpointSettings(port=free_port(), object_store_gb=8 if plan.has_gpu else None, app=app, page=None)
     with Endpoint(settings) as endpoint:
         urls: EndpointUrls = endpoint.wait_ready(show)
         yield root_of(urls.api)

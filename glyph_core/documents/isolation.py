@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 from glyph_core.config import LimitConfig
+from glyph_core.documents import given_up
 from glyph_core.documents.messages import receive, send
 from glyph_core.documents.worker import BUSY, Call
 from glyph_core.errors import DocumentTimeoutError, InvalidDocumentError
@@ -50,7 +51,8 @@ def stream(
 
     Each thing may take ``timeout_s`` of computing (``limits.parse_timeout_s`` unless told). Raises the errors that
     ``function`` raises, DocumentTimeoutError, DocumentTooLargeError (memory) and InvalidDocumentError (the parser gave
-    up or crashed). The worker is killed on a timeout and where the caller stops before the end.
+    up or crashed). The worker is killed on a timeout, where the caller stops before the end, and soon after the work
+    was given up (``given_up``).
     """
     timeout_s = limits.parse_timeout_s if timeout_s is None else timeout_s
     call = Call(function, arguments, source.digest, source.name, timeout_s, int(limits.parse_memory_gb * 1024**3))
@@ -124,7 +126,8 @@ class _Worker:
         """Until there is a message. Raises TimeoutError where the worker has computed for ``timeout_s`` without one, or
         so long has passed that it cannot be for other work on the machine alone."""
         begun_s, begun_cpu_s, waited_s, used_s = time.monotonic(), self._cpu_s(), 0.0, 0.0
-        while not select.select([self.socket], [], [], max(_CHECK_S, timeout_s - used_s))[0]:
+        while not select.select([self.socket], [], [], _CHECK_S)[0]:
+            given_up.check()
             waited_s, used_s = time.monotonic() - begun_s, self._cpu_s() - begun_cpu_s
             if used_s >= timeout_s or waited_s >= BUSY * timeout_s:
                 raise TimeoutError

@@ -133,7 +133,7 @@ def test_a_deadline_is_a_504(events: list[Any], lines: Lines) -> None:
     async def visit(client: httpx.AsyncClient) -> None:
         response = await client.post(CHAT, json={**QUESTION, "glyph": {"timeout_s": 0.2}})
         assert "0.2 s" in assert_error(response, 504, "timeout")
-        assert (the_line(lines).outcome, the_line(lines).error_code) == ("failed", "timeout")
+        assert (the_line(lines).outcome, the_line(lines).error_code) == ("expired", "timeout")
 
     run(visit, events)
 

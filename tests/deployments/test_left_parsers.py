@@ -1,0 +1,55 @@
+"""The parser of a request that was left ends, long before its own limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import psutil
+
+from glyph_core.config import PRESETS, LimitConfig
+from glyph_core.documents import isolation
+from glyph_core.types import DocumentPlan, DocumentSource
+from tests.deployments.fakes import FakeChain, FakeRenderer, stored
+
+LIMITS = LimitConfig(parse_timeout_s=60)
+SOON_S = 20.0  # a tenth of a second, on a machine that has time
+
+
+class HangingRenderer(FakeRenderer):
+    """Its parser gives one thing and then nothing for a minute."""
+
+    def plan(self, source: DocumentSource) -> DocumentPlan:
+        list(isolation.stream("tests.documents.parsers:hangs", source, limits=LIMITS))
+        return super().plan(source)
+
+
+def _num_workers() -> int:
+    num_workers = 0
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            num_workers += process.status() != psutil.STATUS_ZOMBIE
+    return num_workers
+
+
+async def until_workers(num_workers: int) -> None:
+    deadline = time.monotonic() + SOON_S
+    while _num_workers() != num_workers:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def test_a_plan_that_is_left_ends_its_parser() -> None:
+    async def test() -> None:
+        isolation.close()
+        await until_workers(0)
+        chain = FakeChain(drawing=HangingRenderer())
+        planning = asyncio.create_task(chain.renderer.plan(stored(b"1"), PRESETS["mini"]))
+        await until_workers(1)
+        await asyncio.sleep(0.3)
+        assert not planning.done()
+        planning.cancel()
+        await until_workers(0)
+
+    asyncio.run(test())
