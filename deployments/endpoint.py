@@ -187,6 +187,8 @@ def ray_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         # In spite of its name this holds on Linux too: 0 binds Ray's own ports to the loopback address.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Ray runs its workers at nice 15, as batch jobs. These serve: anything else on the machine would starve them.
+        "RAY_worker_niceness": "0",
         # Encoder and decoder share cores: threads of tensor work that spin while they wait would take the other's.
         "OMP_WAIT_POLICY": "PASSIVE",
     }

@@ -50,6 +50,7 @@ def serve_instance() -> Iterator[ServeInstance]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("RAY_AUTH_MODE", "disabled")  # a token would be written to the home folder
+        environment.setenv("RAY_worker_niceness", "0")
         environment.setenv("RAY_metrics_report_interval_ms", "1000")  # ten times as often as by default
         context = start_ray(metrics_port)
     serve.start(http_options={"host": "127.0.0.1", "port": port})

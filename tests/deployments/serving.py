@@ -21,10 +21,9 @@ from deployments.decoder import LoadedDecoder
 from deployments.encoder import LoadedEncoder
 from deployments.entrance import OverloadConfig
 from deployments.protocol import DecoderStats, StageReport
-from deployments.renderer import LoadedRenderer
 from glyph_core.config import EngineConfig, LimitConfig, ModelConfig
-from glyph_core.model.token_counter import TokenCount
-from tests.deployments.fakes import FakeEngine, FakeRenderer, FakeVisionEncoder, mini_reader
+from tests.deployments.fake_renderer import load_fake_renderer
+from tests.deployments.fakes import FakeEngine, FakeVisionEncoder, mini_reader
 
 MAX_MODEL_LEN = 16384
 MAX_OPEN = 4  # requests that the application of fixed cost lets in at once
@@ -115,7 +114,7 @@ def fake_chain(folder: Path) -> serve.Application:
         overload=OverloadConfig(max_open_requests=MAX_OPEN),
         log_level="DEBUG",
     )
-    return bind_chain(args, Loaders(_load_fake_renderer, _load_fake_encoder, _load_fake_decoder))
+    return bind_chain(args, Loaders(load_fake_renderer, _load_fake_encoder, _load_fake_decoder))
 
 
 def _load_nothing() -> Any:
@@ -123,11 +122,6 @@ def _load_nothing() -> Any:
 
 
 NO_LOADERS = Loaders(_load_nothing, _load_nothing, _load_nothing)
-
-
-def _load_fake_renderer() -> LoadedRenderer:
-    fake = FakeRenderer(page_s=0.01, width_px=476, height_px=868)
-    return LoadedRenderer(lambda config: fake, lambda text: TokenCount(len(text) // 4, estimated=True))
 
 
 def _load_fake_encoder() -> LoadedEncoder:

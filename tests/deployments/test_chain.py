@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from deployments.decoder import newest_progress
 from deployments.protocol import ServedRequest
 from deployments.refusals import accepted
 from glyph_core.config import CreditConfig
@@ -223,20 +224,36 @@ def test_a_small_question_waits_for_no_giants_pages() -> None:
     run(test())
 
 
-def test_calls_of_slow_pages_have_fewer_of_them() -> None:
+def test_progress_that_was_overtaken_is_not_sent() -> None:
+    first, second, text = Progress(3, 1, 1, 0), Progress(3, 2, 2, 0), TextDelta("so")
+    assert newest_progress((first, second, text, first, second)) == (second, text, second)
+    assert newest_progress((first,)) == (first,)
+
+
+def test_calls_of_slow_pages_have_fewer_of_them_and_are_more() -> None:
     async def test() -> None:
         chain = FakeChain(page_s=0.02)
         asked: list[int] = []
+        open_calls: list[int] = []
         draw = chain.renderer.render_range
 
-        def render_range(pages):  # type: ignore[no-untyped-def]
+        async def render_range(pages):  # type: ignore[no-untyped-def]
             asked.append(len(pages))
-            return draw(pages)
+            async with aclosing(draw(pages)) as messages:
+                async for message in messages:
+                    open_calls.append((await chain.renderer.stats()).num_calls_open)
+                    yield message
 
         chain.renderer.render_range = render_range  # type: ignore[assignment,method-assign]
+        credits = chain.credit_config.model_copy(update={"encode_calls": 1})
+        chain.decoder._credits = credits  # one range of the encoder's at a time
+        await events_of(chain, request_about(16))
+        assert asked == [6, 6, 4]  # nothing is known yet
+        assert max(open_calls) <= credits.render_calls
+        open_calls.clear()
         await events_of(chain, request_about(64))
-        assert asked[0] == chain.credit_config.pages_per_render_call == 6  # nothing is known yet
         assert asked[-1] <= 2
+        assert credits.render_calls < max(open_calls) <= 2 * credits.render_calls
 
     run(test())
 

@@ -20,7 +20,8 @@ from deployments.credits import pull_ranges
 from deployments.protocol import DocumentRef
 from glyph_core.config import CreditConfig
 from glyph_core.types import digest_of
-from tests.deployments.fakes import SLOW_DOCUMENT, SLOW_PLAN_S, range_of
+from tests.deployments.fake_renderer import SLOW_DOCUMENT, SLOW_PLAN_S
+from tests.deployments.fakes import range_of
 from tests.deployments.serving import FAKE_ANSWER, App, ServeInstance, wait_until
 
 pytestmark = pytest.mark.serve

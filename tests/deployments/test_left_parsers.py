@@ -11,7 +11,8 @@ import psutil
 from glyph_core.config import PRESETS, LimitConfig
 from glyph_core.documents import isolation
 from glyph_core.types import DocumentPlan, DocumentSource
-from tests.deployments.fakes import FakeChain, FakeRenderer, stored
+from tests.deployments.fake_renderer import FakeRenderer
+from tests.deployments.fakes import FakeChain, stored
 
 LIMITS = LimitConfig(parse_timeout_s=60)
 SOON_S = 20.0  # a tenth of a second, on a machine that has time

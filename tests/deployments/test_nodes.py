@@ -33,7 +33,12 @@ def test_one_node_refuses_two_pairs() -> None:
 @pytest.mark.serve
 @pytest.mark.timeout(900)
 def test_two_nodes_of_one_machine_serve_two_pairs(tiny_folder: Path, tmp_path: Path) -> None:
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", **os.environ}
+    environment = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_worker_niceness": "0",
+        **os.environ,
+    }
     command = [sys.executable, "-m", "tests.deployments.two_nodes", str(tiny_folder), str(tmp_path / "seen.json")]
     subprocess.run(command, check=True, env=environment, timeout=800)
     seen = json.loads((tmp_path / "seen.json").read_text())
