@@ -31,6 +31,9 @@ from glyph_core.model.checkpoint import BUILT_IN
 from glyph_core.storage.files import default_path
 
 SPARE = 128  # calls beside the open requests: health checks, status, and refusals on their way
+# A renderer draws one call at a time; the others wait in it rather than in Serve's router, which would have each of
+# them refused, wait and ask again, all of that for milliseconds of computing on both sides.
+CALLS_A_RENDERER = 32
 DRAIN_MARGIN_S = 30.0
 HEALTH_CHECK_PERIOD_S = 1.0  # Serve replaces a replica after three failures: a decoder whose engine died, in seconds
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
@@ -150,7 +153,7 @@ def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
     return serve.deployment(
         Renderer,
         ray_actor_options={"num_cpus": replicas.num_cpus},
-        max_ongoing_requests=4,  # a few wait here, ready to be drawn; the rest waits for any replica
+        max_ongoing_requests=CALLS_A_RENDERER,
         request_router_config=RequestRouterConfig(request_router_class=ShortestQueueRouter),
         max_queued_requests=max_calls + SPARE,
         logging_config=_logging(args),

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import ParamSpec, Protocol, TypeVar
@@ -32,6 +32,7 @@ from glyph_core.types import DocumentPlan, DocumentSource, Page
 MAX_CONFIGS = 8  # render configurations whose glyphs are kept
 MAX_COUNTS = 10_000  # documents whose token counts are kept
 DRAW_S = 0.005  # that pages are drawn at one go
+SLOW_S = 0.25  # that others wait for a page; then they are drawn beside it
 DRAW_S_WEIGHT = 0.1  # of the newest pages in the running mean
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
@@ -64,8 +65,8 @@ class RendererStats:
 class Renderer:
     """Plans documents and draws ranges of their pages.
 
-    All work runs in threads, which the compositor lets run side by side; the event loop stays free, so that a cancelled
-    range stops at its next message.
+    All work runs in threads; the event loop stays free, so that a cancelled range stops at its next pages. Ranges are
+    drawn one after another: a renderer is one core's work, and the first that came are wanted first.
     """
 
     def __init__(self, load: Callable[[], LoadedRenderer], pages_per_message: int) -> None:
@@ -78,6 +79,7 @@ class Renderer:
         self._sources = SourceCache()
         self._stats = RendererStats()
         self._pace = Pace()
+        self._turn = asyncio.Lock()
         self._page_s = DRAW_S  # that drawing one takes, a running mean
 
     @returns_refusals
@@ -161,12 +163,22 @@ class Renderer:
         return StageReport("renderer", "cpu", versions_of("pymupdf", "numba", "freetype-py"))
 
     async def _drawn(self, pages: RangeRequest) -> AsyncGenerator[RenderedPage]:
+        """Calls take turns in the order in which they came; one that meets a slow page stands aside for the others."""
         source = await self._sources.get(pages.document)
-        while len(pages):
-            part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
-            for page in await _in_thread(self._render, source, part):
-                yield page
-            pages = pages.after(len(part))
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._turn)
+            while len(pages):
+                part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
+                drawing = asyncio.ensure_future(_in_thread(self._render, source, part))
+                try:
+                    if not (await asyncio.wait([drawing], timeout=SLOW_S))[0]:
+                        await turn.aclose()
+                    drawn = await drawing
+                finally:
+                    drawing.cancel()
+                for page in drawn:
+                    yield page
+                pages = pages.after(len(part))
 
     def _render(self, source: DocumentSource, part: RangeRequest) -> tuple[RenderedPage, ...]:
         started_at = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import replace
@@ -254,6 +255,41 @@ def test_calls_of_slow_pages_have_fewer_of_them_and_are_more() -> None:
         await events_of(chain, request_about(64))
         assert asked[-1] <= 2
         assert credits.render_calls < max(open_calls) <= 2 * credits.render_calls
+
+    run(test())
+
+
+def test_ranges_are_drawn_in_the_order_in_which_they_came() -> None:
+    async def test() -> None:
+        chain = FakeChain(page_s=0.02)
+        drawn: list[int] = []
+
+        async def draw(start: int) -> None:
+            async for message in chain.renderer.render_range(range_of(4, stored(b"20"), start)):
+                drawn.extend(page.page.plan.page_index for page in message)
+
+        await asyncio.gather(*(draw(start) for start in (8, 0, 12, 4)))
+        assert drawn == [*range(8, 12), *range(4), *range(12, 16), *range(4, 8)]
+
+    run(test())
+
+
+def test_a_slow_page_keeps_nobody_waiting() -> None:
+    async def test() -> None:
+        chain = FakeChain(page_s=0.01)
+        quick_draw = chain.drawing.render
+
+        def render(source, start, stop):  # type: ignore[no-untyped-def]
+            if start == 0:
+                time.sleep(1.5)
+            return quick_draw(source, start, stop)
+
+        chain.drawing.render = render
+        slow = asyncio.create_task(anext(chain.renderer.render_range(range_of(2, stored(b"20")))))
+        await asyncio.sleep(0.01)
+        assert await anext(chain.renderer.render_range(range_of(2, stored(b"20"), 5)))
+        assert not slow.done()
+        await slow
 
     run(test())
 
