@@ -14,15 +14,15 @@ from glyph_core.types import DocumentPlan, DocumentSource
 from tests.deployments.fake_renderer import FakeRenderer
 from tests.deployments.fakes import FakeChain, stored
 
-LIMITS = LimitConfig(parse_timeout_s=60)
-SOON_S = 20.0  # a tenth of a second, on a machine that has time
+LIMITS = LimitConfig(parse_timeout_s=600)
+SOON_S = 120.0  # a tenth of a second, on a machine that has time
 
 
 class HangingRenderer(FakeRenderer):
-    """Its parser gives one thing and then nothing for a minute."""
+    """Its parser gives nothing for ten minutes."""
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
-        list(isolation.stream("tests.documents.parsers:hangs", source, limits=LIMITS))
+        list(isolation.stream("tests.documents.parsers:waits", source, 600.0, limits=LIMITS))
         return super().plan(source)
 
 
