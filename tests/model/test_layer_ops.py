@@ -108,7 +108,7 @@ def test_a_gated_product_of_few_rows(num_rows: int, n: int, k: int) -> None:
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("num_rows", "n", "num_parts"), [(1, 33, 0), (5, 33, 2), (5, 9000, 0)])
+@pytest.mark.parametrize(("num_rows", "n", "num_parts"), [(1, 33, 0), (5, 33, 4), (5, 9000, 0)])
 def test_parts_of_a_product_are_added_by_the_norm(num_rows: int, n: int, num_parts: int) -> None:
     x, weight, residual = draw(num_rows, 300), draw(n, 300, seed=1), draw(num_rows, n, seed=2)
     parts, whole = TritonOps().few_rows_parts(x, weight, None, None), TorchOps().few_rows(x, weight, None, None)
