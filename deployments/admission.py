@@ -38,6 +38,7 @@ class Conversation:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     pages: PageChoice = ()
     reading: ReadingConfig = field(default_factory=ReadingConfig)
+    pin: bool | None = None  # keep the documents from eviction from now on, or no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ class Admission:
         check_messages(messages, len(reading.documents))
         evidence = EvidenceConfig(citations=request.glyph.citations, grounding=request.glyph.grounding)
         how = reading_of(request.glyph, self.reading)
-        return Conversation(messages, tuple(reading.documents), sampling, render, evidence, reading=how)
+        return Conversation(
+            messages, tuple(reading.documents), sampling, render, evidence, reading=how, pin=request.glyph.pin
+        )
 
     def documents_of(
         self, files: Sequence[FileContent], read_file: Callable[[str], DocumentSource]

@@ -138,6 +138,12 @@ def ask(
     grounding: Annotated[
         Literal["off", "flag", "repair"], typer.Option(help="values of the answer that the text does not hold")
     ] = "repair",
+    second_look: Annotated[
+        bool | None, typer.Option(help="draw a doubtful answer's pages larger and ask again", show_default=False)
+    ] = None,
+    pin: Annotated[
+        bool | None, typer.Option(help="with --url: keep the documents read there, or no longer", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Ask a question about documents, in this process or at an endpoint."""
@@ -153,7 +159,7 @@ def ask(
             json_schema=read_schema(schema) if schema else None,
         )
         evidence = EvidenceConfig(citations=citations, grounding=grounding)
-        asked = Question(read_sources(files), question, system, sampling, preset, evidence, template)
+        asked = Question(read_sources(files), question, system, sampling, preset, evidence, template, second_look, pin)
         show(ask_endpoint(asked, url, model) if url else ask_in_process(asked, model or "glyph-mini"), as_json=json)
 
 

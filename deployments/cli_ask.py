@@ -15,7 +15,7 @@ from deployments.cli_console import ProgressBars, print_json, print_notes, print
 from deployments.cli_evidence import print_evidence
 from deployments.client import endpoint_client, file_json, raise_for_error, root_of, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
-from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
+from glyph_core.config import PRESETS, EvidenceConfig, ReadingConfig, SamplingConfig, SecondLookConfig
 from glyph_core.documents.source import read_source
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import Answer, DocumentSource, Progress, TextDelta
@@ -30,6 +30,8 @@ class Question:
     preset: str | None  # None: what the model was made for
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     template: str | None = None
+    second_look: bool | None = None  # None: the service's way; in this process off
+    pin: bool | None = None
 
 
 def read_sources(files: Sequence[Path]) -> tuple[DocumentSource, ...]:
@@ -97,6 +99,7 @@ def ask_in_process(question: Question, model: str) -> Iterator[AskEvent]:
         sampling=question.sampling,
         render=PRESETS[question.preset] if question.preset else None,
         evidence=question.evidence,
+        reading=ReadingConfig(second_look=SecondLookConfig(enabled=bool(question.second_look))),
     )
     for event in pipeline.stream(request):
         yield _result(event, pipeline.reader.checkpoint.name) if isinstance(event, Answer) else event
@@ -152,9 +155,14 @@ def _response_format(schema: str | None) -> Json:
 
 
 def _options(question: Question) -> Json:
-    named = {"preset": question.preset, "template": question.template}
+    told = {
+        "preset": question.preset,
+        "template": question.template,
+        "second_look": question.second_look,
+        "pin": question.pin,
+    }
     evidence = question.evidence.model_dump(exclude_defaults=True)
-    return {"progress": True, **evidence, **{name: value for name, value in named.items() if value}}
+    return {"progress": True, **evidence, **{name: value for name, value in told.items() if value is not None}}
 
 
 def _served_model(client: httpx.Client) -> str:

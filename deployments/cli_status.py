@@ -72,7 +72,16 @@ def _kv_blocks(decoder: Mapping[str, int]) -> str:
     bar = "█" * filled + "▒" * kept + "░" * (BAR_CHARS - filled - kept)
     preemptions = decoder["preemptions"]
     preempted = f"\n          {_count(preemptions, 'sequence')} lost theirs and began again" if preemptions else ""
-    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{_wanted(decoder)}{preempted}"
+    more = f"{_wanted(decoder)}{_pinned(decoder)}{preempted}"
+    return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{more}"
+
+
+def _pinned(decoder: Mapping[str, int]) -> str:
+    if not decoder.get("pins"):
+        return ""
+    documents = _count(decoder["pins"], "pinned document")
+    held, most = decoder["kv_blocks_pinned"], decoder["kv_blocks_pinned_max"]
+    return f"\n          {documents}: {held:,} blocks of {most:,} that may be pinned"
 
 
 def _wanted(decoder: Mapping[str, int | None]) -> str:

@@ -97,6 +97,7 @@ class Decoder:
     async def _events(self, request: ServedRequest, place: Place) -> AsyncGenerator[AnswerEvent]:
         course = await self._open(request)
         self._room.take(place, *course.first.largest_window())
+        await self._pin_documents(request, course)
         counts = asyncio.create_task(self._count_tokens(request))
         counts.add_done_callback(_look_at)
         steps = course.steps()
@@ -129,6 +130,12 @@ class Decoder:
         """Of this stage and the one before it."""
         encoder: EncoderStats = await call_stage(self._encoder.stats.remote, "encoder")
         return await self.stats(), encoder
+
+    async def unpin(self, prefix: str) -> list[str]:
+        """Ends the pins whose names begin with ``prefix``, here and in the encoder; returns those names."""
+        names = await self._loop.unpin(prefix)
+        await call_stage(partial(self._encoder.unpin.remote, prefix), "encoder")
+        return names
 
     async def describe(self) -> tuple[StageReport, ...]:
         """This stage and those before it."""
@@ -164,6 +171,19 @@ class Decoder:
             limits=self._limits,
             started_at=started_at,
         )
+
+    async def _pin_documents(self, request: ServedRequest, course: Course) -> None:
+        """Pins the documents before they are read, or unpins them. Raises PinnedShareError where there is no room."""
+        if request.pin is None:
+            return
+        for index, document in enumerate(request.documents):
+            name = request.pin.name(document.digest)
+            if not request.pin.is_wanted:
+                await self.unpin(name)
+                continue
+            digests = tuple(page.digest for page in course.plans[index].pages)
+            await self._loop.pin(name, digests, course.first.window_tokens(index))
+            await call_stage(partial(self._encoder.pin.remote, name, digests), "encoder")
 
     async def _plan(self, document: DocumentRef, request: ServedRequest) -> DocumentPlan:
         plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")

@@ -112,6 +112,13 @@ class Encoder:
                 features.cancel()
                 features = None if under_way.empty() else under_way.get_nowait()
 
+    async def pin(self, name: str, page_digests: tuple[str, ...]) -> None:
+        """Keeps these pages' features longer than others'."""
+        self._features.pin(name, page_digests)
+
+    async def unpin(self, prefix: str) -> None:
+        self._features.unpin(prefix)
+
     async def stats(self) -> EncoderStats:
         batches = self._batcher.stats
         return EncoderStats(

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ class StepEngine(Protocol):
     def abort(self, request_id: str) -> None: ...
     def step(self) -> list[TokenOutput]: ...
     def stats(self) -> EngineStats: ...
+    def pin(self, name: str, page_digests: Collection[str], window_tokens: Collection[int]) -> None: ...
+    def unpin(self, prefix: str) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,13 @@ class EngineLoop:
         sequence.note_fed(page_number)
         done = self._send(lambda: self._engine.feed(sequence.sequence_id, page_number, features))
         done.add_done_callback(lambda done: self._fail(done, sequence))
+
+    async def pin(self, name: str, page_digests: Collection[str], window_tokens: Collection[int]) -> None:
+        """Raises PinnedShareError, as ``Engine.pin`` does."""
+        await asyncio.wrap_future(self._send(lambda: self._engine.pin(name, page_digests, window_tokens)))
+
+    async def unpin(self, prefix: str) -> list[str]:
+        return await asyncio.wrap_future(self._send(lambda: self._engine.unpin(prefix)))
 
     async def stats(self) -> EngineStats:
         return await asyncio.wrap_future(self._send(self._engine.stats))

@@ -29,7 +29,15 @@ from deployments.http_api import build_api
 from deployments.logs import logger
 from deployments.openai_answers import Json, model_json
 from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
-from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport, versions_of
+from deployments.protocol import (
+    DecoderStats,
+    DocumentRef,
+    EncoderStats,
+    PinRequest,
+    ServedRequest,
+    StageReport,
+    versions_of,
+)
 from deployments.readiness import Readiness
 from deployments.recent import LastMinute
 from deployments.same_gpu import placement_warnings
@@ -39,7 +47,7 @@ from deployments.vector_stores.file_search import FileSearch
 from deployments.vector_stores.library import Library
 from glyph_core.answering.request import AnswerRequest, new_request_id
 from glyph_core.answering.task_templates import load_templates
-from glyph_core.config import PipelineConfig, SamplingConfig, StoreConfig, preset
+from glyph_core.config import EvidenceConfig, PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
     DocumentTooLargeError,
     ModelNotFoundError,
@@ -50,9 +58,10 @@ from glyph_core.evidence.comparison import Comparison
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.storage.files import FileStore
-from glyph_core.types import AnswerEvent, DocumentSource, Progress
+from glyph_core.types import Answer, AnswerEvent, DocumentSource, Progress
 
 HEALTH_TIMEOUT_S = 5.0
+NO_EVIDENCE = EvidenceConfig(citations=False, grounding="off")
 STATUS_TIMEOUT_S = 20.0  # Serve's own share, its first time above all, takes seconds on a busy machine
 GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its export intervals
 
@@ -159,7 +168,7 @@ class Gateway:
         conversation, search = await asyncio.to_thread(self._admit, chat, owner)
 
         async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
-            request = await asyncio.to_thread(self._store, conversation)
+            request = await asyncio.to_thread(self._store, conversation, owner)
             if conversation.pages:  # which were found; the files that the request names are counted
                 visit.take(sum(document.num_bytes for document in request.documents))
             return request, await self._begin(request, deadline)
@@ -206,7 +215,7 @@ class Gateway:
         search = FileSearch.of(chat, self.library, owner, conversation, self._checkpoint, self.limits)
         return (search.begin_round() or conversation if search else conversation), search
 
-    def _store(self, conversation: Conversation) -> ServedRequest:
+    def _store(self, conversation: Conversation, owner: str = "") -> ServedRequest:
         return ServedRequest(
             new_request_id(),
             conversation.messages,
@@ -216,6 +225,7 @@ class Gateway:
             evidence=conversation.evidence,
             pages=conversation.pages,
             reading=conversation.reading,
+            pin=None if conversation.pin is None else PinRequest(owner, conversation.pin),
             gateway=self._replica_name,
         )
 
@@ -237,6 +247,25 @@ class Gateway:
                         yield event
 
         return events()
+
+    async def pin_file(self, owner: str, file_id: str, deadline: Deadline) -> int:
+        """Reads a file's pages and keeps them from eviction; returns their number. Raises NotFoundError and
+        PinnedShareError."""
+        document = await asyncio.to_thread(self.files.read, owner, file_id)
+        asked = AnswerRequest.about([document], "Pinned.", sampling=SamplingConfig(max_tokens=1), evidence=NO_EVIDENCE)
+        conversation = Conversation(
+            asked.messages, asked.documents, asked.sampling, self._admission.render, asked.evidence, pin=True
+        )
+        request = await asyncio.to_thread(self._store, conversation, owner)
+        events = await self._begin(request, deadline)
+        async with aclosing(events):
+            return [event async for event in events if isinstance(event, Answer)][-1].num_pages
+
+    async def unpin_file(self, owner: str, file_id: str) -> bool:
+        """Whether it was pinned. Raises NotFoundError."""
+        digest = (await asyncio.to_thread(self.files.get, owner, file_id)).digest
+        prefix = PinRequest(owner, is_wanted=False).name(digest)
+        return any(await self._serve_side.ask_all(self._decoder, "unpin", "decoder", STATUS_TIMEOUT_S, prefix))
 
     async def _warm_up(self) -> None:
         """One request through the whole chain."""

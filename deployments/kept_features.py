@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -35,6 +36,13 @@ class KeptFeatures:
             if page is not None:
                 self._cache.put(page_digest, page, page.values.nbytes)
         return page
+
+    def pin(self, name: str, page_digests: Iterable[str]) -> None:
+        """As :meth:`FeatureCache.pin`, in memory; what is on disk goes by its age."""
+        self._cache.pin(name, page_digests)
+
+    def unpin(self, prefix: str) -> None:
+        self._cache.unpin(prefix)
 
     def put(self, page_digest: str, page: EncodedPage) -> None:
         self._cache.put(page_digest, page, page.values.nbytes)

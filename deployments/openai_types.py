@@ -156,6 +156,7 @@ class GlyphOptions(Wire):
     grounding: GroundingMode = Field("repair", description="of the answer's values; see config.EvidenceConfig")
     windows: WindowOptions = Field(default_factory=WindowOptions)
     second_look: bool | None = Field(None, description="look at doubtful pages again, larger; None: the service's way")
+    pin: bool | None = Field(None, description="keep the documents' KV blocks from eviction from now on, or no longer")
     search_rounds: int = Field(1, ge=1, le=3, description="of file_search: an answer may be what is looked up next")
     progress: bool = Field(False, description="stream chunks without choices that tell how far the request is")
 

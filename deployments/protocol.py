@@ -33,6 +33,17 @@ class DocumentRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PinRequest:
+    """Whether ``owner`` wants the request's documents kept from eviction from now on, or no longer."""
+
+    owner: str
+    is_wanted: bool
+
+    def name(self, document_digest: str) -> str:
+        return f"{self.owner}/{document_digest}/"
+
+
+@dataclass(frozen=True, slots=True)
 class ServedRequest:
     """An AnswerRequest whose documents lie in the object store and whose render configuration is decided."""
 
@@ -44,6 +55,7 @@ class ServedRequest:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     pages: PageChoice = ()
     reading: ReadingConfig = field(default_factory=ReadingConfig)
+    pin: PinRequest | None = None
     gateway: str = ""  # the name of the gateway replica's actor: without it nobody wants the answer
 
 

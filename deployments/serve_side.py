@@ -25,10 +25,12 @@ def near(handle: DeploymentHandle) -> DeploymentHandle:
 class ServeSide:
     """Works in a replica. What is no coroutine waits for Serve's controller: not for the event loop."""
 
-    async def ask_all(self, handle: DeploymentHandle, method: str, stage: str, timeout_s: float) -> list[Any]:
+    async def ask_all(
+        self, handle: DeploymentHandle, method: str, stage: str, timeout_s: float, *args: Any
+    ) -> list[Any]:
         """What ``method`` returns in every replica of a stage. Raises errors of ours, and TimeoutError."""
         try:
-            return await asyncio.to_thread(lambda: handle.broadcast(method).results(timeout_s=timeout_s))
+            return await asyncio.to_thread(lambda: handle.broadcast(method, *args).results(timeout_s=timeout_s))
         except GetTimeoutError as error:
             raise TimeoutError from error
         except REMOTE_ERRORS as error:

@@ -52,6 +52,9 @@ def status_json(
             "kv_tokens_wanted": decoder.num_kv_tokens_wanted,
             "kv_tokens_wanted_max": decoder.max_kv_tokens_wanted,
             "preemptions": engine.num_preemptions,
+            "pins": engine.num_pins,
+            "kv_blocks_pinned": engine.num_pinned_blocks,
+            "kv_blocks_pinned_max": engine.max_pinned_blocks,
         },
         "encoder": {
             "ranges_open": encoder.num_ranges_open,

@@ -111,6 +111,23 @@ class Pipeline:
         )
         return self.run([request])[0]
 
+    def pin(self, documents: Sequence[DocumentLike], *, name: str = "") -> None:
+        """Keeps the documents' KV blocks and features from eviction from now on, once they are read. Raises
+        PinnedShareError where they need more than ``engine.pinned_share`` leaves."""
+        for document in documents:
+            source = document if isinstance(document, DocumentSource) else read_source(document)
+            course = self._course(AnswerRequest.about([source], "Pinned."))
+            digests = [page.digest for page in course.plans[0].pages]
+            self.engine.pin(f"{name}/{source.digest}/", digests, course.first.window_tokens(0))
+            self._features.pin(f"{name}/{source.digest}/", digests)
+
+    def unpin(self, documents: Sequence[DocumentLike], *, name: str = "") -> None:
+        """They may be evicted again, like any other."""
+        for document in documents:
+            source = document if isinstance(document, DocumentSource) else read_source(document)
+            self.engine.unpin(f"{name}/{source.digest}/")
+            self._features.unpin(f"{name}/{source.digest}/")
+
     def run(self, requests: Sequence[AnswerRequest]) -> list[Answer]:
         """Answers ``requests`` all at once, in one engine; in their order."""
         answers = {id(request): event for request, event in self._drive(requests) if isinstance(event, Answer)}
@@ -141,6 +158,12 @@ class Pipeline:
                     self.engine.abort(sequence_id)
 
     def _open(self, request: AnswerRequest) -> _Active:
+        course = self._course(request)
+        steps = course.steps()
+        next(steps)  # to read the windows
+        return _Active(request, course.first, self._renderer(request.render or self.render_config), steps)
+
+    def _course(self, request: AnswerRequest) -> Course:
         started_at = time.perf_counter()
         renderer = self._renderer(request.render or self.render_config)
         task = Task(
@@ -152,7 +175,7 @@ class Pipeline:
             request.reading or self.config.reading,
         )
         plans = plans_shown([renderer.plan(document) for document in request.documents], request.pages)
-        course = Course(
+        return Course(
             task,
             tuple(plans),
             self.reader,
@@ -160,9 +183,6 @@ class Pipeline:
             limits=self.config.limits,
             started_at=started_at,
         )
-        steps = course.steps()
-        next(steps)  # to read the windows
-        return _Active(request, course.first, renderer, steps)
 
     def _start_windows(self, running: _Active) -> None:
         """Windows of one request are read one after another: each would push the others' blocks out."""

@@ -51,10 +51,10 @@ class Told:
     num_pages: int
     num_windows: int
     num_candidates: int
-    candidate: str | None  # the likeliest finding of a window, whether or not it is the answer
     was_combined: bool
     num_cached_tokens: int
     num_prompt_tokens: int
+    candidate: str | None = None  # the likeliest finding of a window, whether or not it is the answer
 
     @property
     def is_right(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -103,6 +103,12 @@ class FixedCostEngine:
         prefill_s = self.page_s * len(self._prompts[request_id].pages)
         self.abort(request_id)
         return [TokenOutput(request_id, self.eos_token_id, 0.0, "stop", 0, prefill_s)]
+
+    def pin(self, name: str, page_digests: Collection[str], window_tokens: Collection[int]) -> None:
+        """Nothing is kept here."""
+
+    def unpin(self, prefix: str) -> list[str]:
+        return []
 
     def stats(self) -> EngineStats:
         return EngineStats(len(self._prompts), 0, 1, 1, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from deployments.files.upload import received_upload
 from deployments.openai_answers import Json
 from deployments.queries import Query, query_of
 from deployments.visits import file_owner, visit_of
-from glyph_core.errors import NotFoundError
+from glyph_core.errors import NotFoundError, StageError
 from glyph_core.storage.files import StoredFile
 
 if TYPE_CHECKING:
@@ -63,8 +64,22 @@ def files_router(gateway: Gateway) -> APIRouter:
 
     @router.delete("/{file_id}")
     async def delete(request: Request, file_id: str) -> Json:
+        with suppress(StageError, TimeoutError):  # a decoder that is gone keeps nothing
+            await gateway.unpin_file(file_owner(request), file_id)
         await asyncio.to_thread(store.delete, file_owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
+
+    @router.post("/{file_id}/pin")
+    async def pin(request: Request, file_id: str) -> Json:
+        await gateway.readiness.wait()
+        deadline = Deadline(visit_of(request).arrived_at, gateway.timeout_s)
+        num_pages = await gateway.pin_file(file_owner(request), file_id, deadline)
+        return {"id": file_id, "object": "file.pin", "pinned": True, "pages": num_pages}
+
+    @router.delete("/{file_id}/pin")
+    async def unpin(request: Request, file_id: str) -> Json:
+        was_pinned = await gateway.unpin_file(file_owner(request), file_id)
+        return {"id": file_id, "object": "file.pin", "pinned": False, "was_pinned": was_pinned}
 
     @router.get("/{file_id}/content")
     async def content(request: Request, file_id: str) -> Response:

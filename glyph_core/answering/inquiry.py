@@ -100,6 +100,14 @@ class Inquiry:
         """One window of these pages, instead of all; before it has begun."""
         self._windows = [[list(pages) for pages in selection]]
 
+    def window_tokens(self, document: int) -> list[int]:
+        """Of each window that shows pages of a document, the prompt's tokens."""
+        shown = (window for window in self._windows if window[document])
+        return [
+            self._num_bare_tokens + sum(self._num_page_tokens[d][p] for d, pages in enumerate(window) for p in pages)
+            for window in shown
+        ]
+
     def fits(self, selection: Selection, max_tokens: int | None = None) -> bool:
         """Whether one window may hold these pages; ``max_tokens``: fewer tokens than it could."""
         taken = [self._num_page_tokens[d][p] for d, pages in enumerate(selection) for p in pages]

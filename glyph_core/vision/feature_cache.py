@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,7 @@ class FeatureCache(Generic[T]):
         self.max_bytes = max_bytes
         self.num_bytes = 0
         self._pages: OrderedDict[str, tuple[T, int]] = OrderedDict()
+        self._pins: dict[str, frozenset[str]] = {}  # by name, page digests
 
     def __contains__(self, page_digest: str) -> bool:
         return page_digest in self._pages
@@ -33,6 +35,14 @@ class FeatureCache(Generic[T]):
         self._pages.move_to_end(page_digest)
         return self._pages[page_digest][0]
 
+    def pin(self, name: str, page_digests: Iterable[str]) -> None:
+        """These pages go after all others, as far as they take no more than half of the cache."""
+        self._pins[name] = self._pins.get(name, frozenset()) | frozenset(page_digests)
+
+    def unpin(self, prefix: str) -> None:
+        """Ends the pins whose names begin with ``prefix``."""
+        self._pins = {name: pages for name, pages in self._pins.items() if not name.startswith(prefix)}
+
     def put(self, page_digest: str, features: T, num_bytes: int) -> None:
         """Keeps ``features``, which take ``num_bytes``; a page that is larger than the cache is not kept."""
         if page_digest in self._pages:
@@ -42,4 +52,12 @@ class FeatureCache(Generic[T]):
         self._pages[page_digest] = features, num_bytes
         self.num_bytes += num_bytes
         while self.num_bytes > self.max_bytes:
-            self.num_bytes -= self._pages.popitem(last=False)[1][1]
+            self.num_bytes -= self._pages.pop(self._next_to_go())[1]
+
+    def _next_to_go(self) -> str:
+        pinned = frozenset[str]().union(*self._pins.values())
+        num_pinned_bytes = sum(self._pages[page][1] for page in pinned if page in self._pages)
+        oldest = next(iter(self._pages))
+        if not pinned or 2 * num_pinned_bytes > self.max_bytes:
+            return oldest
+        return next((page for page in self._pages if page not in pinned), oldest)

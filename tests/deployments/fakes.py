@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from glyph_core.answering.request import new_request_id
 from glyph_core.config import PRESETS, CreditConfig, LimitConfig, SamplingConfig
 from glyph_core.engine.engine import TokenOutput
 from glyph_core.engine.stats import EngineStats
-from glyph_core.errors import ContextLengthError, StageError
+from glyph_core.errors import ContextLengthError, PinnedShareError, StageError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount, estimate_num_tokens
 from glyph_core.types import (
@@ -120,6 +120,8 @@ class FakeEngine:
     fed: dict[str, dict[int, float]] = field(default_factory=dict)
     said: dict[str, int] = field(default_factory=dict)
     num_aborted: int = 0
+    max_pinned_tokens: int = 10**6
+    pins: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def can_step(self) -> bool:
@@ -160,6 +162,17 @@ class FakeEngine:
         if self.num_steps == self.dies_at_step:
             raise RuntimeError("out of memory")
         return [self._next_token(r) for r in list(self.prompts) if not self.wanted_pages(r)]
+
+    def pin(self, name: str, page_digests: Collection[str], window_tokens: Collection[int]) -> None:
+        if sum(window_tokens) > self.max_pinned_tokens:
+            raise PinnedShareError("no room for another pinned document")
+        self.pins[name] = set(page_digests)
+
+    def unpin(self, prefix: str) -> list[str]:
+        gone = [name for name in self.pins if name.startswith(prefix)]
+        for name in gone:
+            del self.pins[name]
+        return gone
 
     def stats(self) -> EngineStats:
         return EngineStats(len(self.prompts), 0, 8, 8 - len(self.prompts), 0, 0)
@@ -233,6 +246,11 @@ class ScriptedDecoder:
     events: list[AnswerEvent | Exception | float] = field(default_factory=list)
     requests: list[ServedRequest] = field(default_factory=list)
     num_cancelled: int = 0
+    unpinned: list[str] = field(default_factory=list)
+
+    async def unpin(self, prefix: str) -> list[str]:
+        self.unpinned.append(prefix)
+        return [prefix] if any(request.pin for request in self.requests) else []
 
     @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:

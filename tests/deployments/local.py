@@ -83,8 +83,8 @@ class FakeServeSide(ServeSide):
     def replica_name(self) -> str:
         return ""
 
-    async def ask_all(self, handle: Any, method: str, stage: str, timeout_s: float) -> list[Any]:
-        return [await getattr(handle, method).remote()]
+    async def ask_all(self, handle: Any, method: str, stage: str, timeout_s: float, *args: Any) -> list[Any]:
+        return [await getattr(handle, method).remote(*args)]
 
     def replicas(self) -> dict[str, dict[str, int]]:
         one = {"RUNNING": 1}

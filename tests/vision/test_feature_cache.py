@@ -8,6 +8,21 @@ from hypothesis import strategies as st
 from glyph_core.vision.feature_cache import FeatureCache
 
 
+def test_pinned_pages_go_after_all_others_within_half_of_the_cache() -> None:
+    cache: FeatureCache[str] = FeatureCache(4)
+    cache.pin("mine/lease", ["a", "b"])
+    for page in "abcdefg":
+        cache.put(page, page, 1)
+    assert [page for page in "abcdefg" if page in cache] == ["a", "b", "f", "g"]
+    cache.pin("mine/annex", ["f"])  # three of four: too much
+    cache.put("h", "h", 1)
+    assert "a" not in cache
+    cache.unpin("mine/")
+    for page in "ijkl":
+        cache.put(page, page, 1)
+    assert [page for page in "abfghijkl" if page in cache] == list("ijkl")
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 12)), max_size=60))
 def test_bounds_and_contents(puts: list[tuple[str, int]]) -> None:
     cache: FeatureCache[int] = FeatureCache(max_bytes=20)
