@@ -103,7 +103,7 @@ def test_render_digest_follows_every_field() -> None:
         "font": "sans", "font_size_px": 12, "cell_width_px": 8, "line_height_px": 16, "page_width_px": 504,
         "page_height_px": 896, "margin_px": 28, "snap_px": 14, "min_width_px": 252, "tab_columns": 8, "inverted": True,
         "dpi": 72, "mode": "native", "block_gap": 0.5, "styled": True, "tables": "ruled", "formulas": "set",
-        "figures": "set", "highlight": True, "newline_marks": True,
+        "figures": "set", "highlight": True, "newline_marks": True, "picture_scale": 2,
     }  # fmt: skip
     assert set(changed) == set(RenderConfig.model_fields)
     digests = {RenderConfig.model_validate({name: value}).digest for name, value in changed.items()}

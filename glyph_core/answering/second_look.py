@@ -26,7 +26,8 @@ def larger_look(render: RenderConfig, config: SecondLookConfig) -> RenderConfig 
     if dpi <= render.dpi:
         return None
     try:
-        return varied(render, dpi=dpi)
+        larger = varied(render, dpi=dpi)
+        return larger.model_copy(update={"picture_scale": render.picture_scale * dpi / render.dpi})
     except RenderConfigError:
         return None
 

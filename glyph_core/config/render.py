@@ -52,6 +52,7 @@ class RenderConfig(Config):
         False, description="plain text flows on at line ends, which show as a red \\n; pages become RGB"
     )
     inverted: bool = Field(False, description="white on black")
+    picture_scale: float = Field(1.0, gt=0, le=4, description="of PNG, JPEG and TIFF pages, beside their own size")
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

@@ -18,7 +18,8 @@ MAX_ASPECT = 100  # Glm4v's resize refuses over 200
 
 @dataclass(frozen=True)
 class ImagePages:
-    """A page for each picture, scaled down if it is too large, with white paper up to the next multiple of snap_px.
+    """A page for each picture, scaled as the configuration says (and down if it is too large), with white paper up to
+    the next multiple of snap_px.
 
     It is shown as it is, ``inverted`` or not.
     """
@@ -68,8 +69,8 @@ def on_paper(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _page_of(pixels: np.ndarray, config: RenderConfig) -> np.ndarray:
     height, width = pixels.shape[:2]
-    scale = math.sqrt(MAX_PAGE_PIXELS / (height * width))
-    if scale < 1:
+    scale = min(config.picture_scale, math.sqrt(MAX_PAGE_PIXELS / (height * width)))
+    if scale != 1:
         size = (max(1, math.floor(width * scale)), max(1, math.floor(height * scale)))
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
         height, width = pixels.shape[:2]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from glyph_core.config import LimitConfig, RenderConfig, preset
+from glyph_core.config import LimitConfig, RenderConfig, preset, varied
 from glyph_core.errors import (
     DocumentTooLargeError,
     EmptyDocumentError,
@@ -20,6 +20,7 @@ from glyph_core.errors import (
     UnsupportedDocumentError,
 )
 from glyph_core.rendering.renderer import PageRenderer
+from glyph_core.rendering.same_pages import same_pages
 from glyph_core.types import DocumentPlan, DocumentSource, Page
 
 MINI = preset("mini")
@@ -248,3 +249,23 @@ def test_a_small_picture_is_shown_as_it_is(renderer: PageRenderer) -> None:
     pixels = renderer.render(source, 0, 1)[0].pixels
     assert np.array_equal(pixels[:60, :100], np.asarray(Image.open(io.BytesIO(source.content))))
     assert pixels[60:].min() == pixels[:, 100:].min() == 255
+
+
+def test_pictures_are_scaled_where_the_configuration_says_so() -> None:
+    source = picture(100, 60)
+    scaled = MINI.model_copy(update={"picture_scale": 2.0, "snap_px": 1, "min_width_px": 28})
+    (page,) = PageRenderer(scaled).render(source, 0, 1)
+    assert page.pixels.shape == (120, 200)
+
+
+def test_the_same_pages_of_another_size() -> None:
+    text = DocumentSource("t", "\n".join(f"line {n} of the text" for n in range(400)).encode())
+    first, second = PageRenderer(MINI), PageRenderer(varied(MINI, dpi=120))
+    small = PageRenderer(MINI.model_copy(update={"page_height_px": 434}))
+    for other in (second, small, first):
+        same = same_pages(first, other, text, (1,))
+        shown = "".join(other.page_text(text, page).text for page in same)
+        assert all(line in shown for line in first.page_text(text, 1).text.splitlines())
+        assert len(same) < other.plan(text).num_pages
+    assert same_pages(first, first, text, (1, 3)) == (1, 3)
+    assert same_pages(first, second, picture(100, 60), (0,)) == (0,)
