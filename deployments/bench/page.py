@@ -59,6 +59,7 @@ def page_report(url: str | None, plan: PagePlan, show: Show) -> Json:
         "date": now(),
         "processor": processor(),
         "num_cpus": os.cpu_count(),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
         "versions": installed_versions(*PACKAGES),
         "model": model,
         "plan": asdict(plan),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,10 +60,28 @@ def pictures(api: EndpointApi) -> Iterator[tuple[TestClient, Tickets]]:
         yield client, tickets
 
 
-def test_neither_torch_nor_transformers_is_imported() -> None:
-    code = "import sys, deployments.page.site; print([m for m in ('torch', 'transformers') if m in sys.modules])"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
-    assert ran.stdout.strip().endswith("[]")
+BUILT = """
+import json, sys
+import gradio as gr
+from starlette.routing import Mount
+from deployments.page.site import build_site
+
+def polls(blocks):
+    return [blocks._queue.sleep_when_free, blocks._queue.progress_update_sleep_when_free]
+
+site = build_site("http://endpoint", 5)
+ours = [polls(route.app.get_blocks()) for route in site.routes if isinstance(route, Mount)]
+heavy = [name for name in ("torch", "transformers") if name in sys.modules]
+print(json.dumps({"heavy": heavy, "polls_s": ours, "gradio_polls_s": polls(gr.Blocks())}))
+"""
+
+
+def test_the_site_imports_no_model_and_lets_gradios_queues_sleep() -> None:
+    ran = subprocess.run([sys.executable, "-c", BUILT], capture_output=True, text=True, check=True, timeout=300)
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert told["heavy"] == []
+    assert told["polls_s"] == [[0.02, 0.02]] * 2
+    assert max(told["gradio_polls_s"]) < 0.02  # else there is nothing left to put to sleep
 
 
 def test_a_picture_needs_a_ticket_and_passes_on_what_a_browser_needs(pictures: tuple[TestClient, Tickets]) -> None:
