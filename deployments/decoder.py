@@ -22,7 +22,7 @@ from deployments.credits import call_each
 from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
 from deployments.gateway_watch import GatewayWatch
-from deployments.logs import logger
+from deployments.logs import logger, show_library
 from deployments.messages import Pace, in_messages
 from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
@@ -69,6 +69,7 @@ class Decoder:
         """``max_kv_pools``: what the open requests may want of KV memory together, in pools."""
         self._renderer, self._encoder = renderer, near(encoder)
         self._credits, self._limits = credit_config, limits
+        show_library()
         self._loaded = load()
         self._loop = EngineLoop(self._loaded.engine, metrics.EngineWatch())
         self._gateways = GatewayWatch()

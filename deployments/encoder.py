@@ -21,7 +21,7 @@ from deployments import metrics
 from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
 from deployments.kept_features import KeptFeatures
-from deployments.logs import logger
+from deployments.logs import logger, show_library
 from deployments.messages import Pace, in_messages
 from deployments.packing import pack
 from deployments.placing import keep_to_share, place_model
@@ -73,6 +73,7 @@ class Encoder:
         feature_cache_gb: float = 0.0,
     ) -> None:
         self._renderer, self._credits = renderer, credit_config
+        show_library()
         self._loaded = load()
         self._features = KeptFeatures(int(feature_cache_gb * 1e9), self._loaded.store)
         self._promises: dict[str, asyncio.Future[EncodedPage]] = {}  # of pages under way, by digest

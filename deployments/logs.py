@@ -11,3 +11,12 @@ import logging
 
 # A child of Serve's own logger, whose handler writes the replica's file.
 logger = logging.getLogger("ray.serve.glyph")
+
+
+def show_library() -> None:
+    """Has the library's lines (which attention runs, the memory plan, what was warmed up) written where the stages' own
+    are; Serve's handlers are its own logger's alone."""
+    library = logging.getLogger("glyph_core")
+    library.setLevel(logging.INFO)
+    for handler in logging.getLogger("ray.serve").handlers:
+        library.addHandler(handler)
