@@ -43,7 +43,9 @@ def _preset(name: str) -> str:
 
 Preset = Annotated[
     str | None,
-    typer.Option(parser=_preset, metavar="|".join(PRESETS), help="how pages are drawn; else as the model expects"),
+    typer.Option(
+        parser=_preset, metavar="NAME", help=f"how pages are drawn: {', '.join(PRESETS)}; else as the model expects"
+    ),
 ]
 Mode = Literal["auto", "reflow", "native"]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
@@ -113,6 +115,8 @@ def _checked_question(files: list[Path], question: str, template: str | None) ->
         raise typer.BadParameter(f'{missing} is missing: glyph ask FILE… "QUESTION"')
     if is_file:
         raise typer.BadParameter(f"{question} is a file; the question comes last, in quotes")
+    if template is None and not question.strip():
+        raise typer.BadParameter("the question is empty")
     return files, question
 
 
@@ -122,7 +126,9 @@ def ask(
         list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS, default_factory=list, show_default=False)
     ],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="what to find out; none with --template")],
-    url: Annotated[str | None, typer.Option(help="ask the endpoint there, such as http://127.0.0.1:7860")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="ask the endpoint there, not a model in this process")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help=f"{MODEL_HELP}; with --url, the model to ask  [default: glyph-mini]")
     ] = None,

@@ -45,7 +45,9 @@ def read_schema(file: Path) -> str:
 
     try:
         return schema_text(json.loads(file.read_bytes()))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InvalidRequestError(f"the schema cannot be read: {file}: {error.strerror}", param="schema") from error
+    except ValueError as error:
         raise InvalidRequestError(f"{file} holds no JSON schema: {error}", param="schema") from error
 
 

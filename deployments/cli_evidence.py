@@ -25,7 +25,7 @@ def _citation(citation: Json) -> str:
     place = citation["filename"]
     if citation["page_index"] is not None:
         place += f", page {citation['page_index'] + 1}"
-        if citation["source_page"] is not None:
+        if citation["source_page"] not in (None, citation["page_index"]):
             place += f" (page {citation['source_page'] + 1} of the file)"
     likeness = "" if citation["similarity"] == 1 else f", {citation['similarity']:.0%} alike"
     return f"“{quote}” – {place}{likeness}"

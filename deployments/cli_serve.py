@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,4 +139,7 @@ def check_access(settings: EndpointSettings) -> None:
 
 
 def tell_how_to_go_on() -> None:
-    stderr_console().print("the dashboard asks for the token that `ray get-auth-token` prints; Ctrl-C ends everything")
+    ray = Path(sys.executable).with_name("ray")  # of this environment, which need not be on the PATH
+    stderr_console().print(
+        f"the dashboard asks for the token that `{ray} get-auth-token` prints; Ctrl-C ends everything"
+    )

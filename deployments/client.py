@@ -9,7 +9,7 @@ import httpx
 
 from deployments.access import LOOPBACK_HOSTS
 from deployments.openai_answers import Json
-from glyph_core.errors import GlyphError, StageError
+from glyph_core.errors import GlyphError, InvalidRequestError, StageError
 
 CONNECT_TIMEOUT_S = 10.0  # an answer itself may take as long as it takes
 KEY_VARIABLE = "GLYPH_API_KEY"  # no option: that would show the key to every user of the machine
@@ -50,8 +50,12 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def unreachable(url: str, error: Exception) -> StageError:
-    """What to raise where the endpoint at ``url`` did not answer."""
+def unreachable(url: str, error: Exception) -> GlyphError:
+    """What to raise where the endpoint at ``url`` did not answer, or cannot be an endpoint at all."""
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return InvalidRequestError(
+            f"{url} is no address of an endpoint; give one such as http://127.0.0.1:7860", param="url"
+        )
     return StageError(f"no answer from {url}: {error}; is `glyph serve` running there?")
 
 

@@ -82,8 +82,8 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines = [
         f"# {first} and {second}",
         "",
-        f"{counts['same']} clauses are the same, {counts['changed']} changed, {counts['moved']} moved, "
-        f"{counts['only_first']} stand only in {first}, {counts['only_second']} only in {second}.",
+        f"Clauses: {counts['same']} the same, {counts['changed']} changed, {counts['moved']} moved, "
+        f"{counts['only_first']} only in {first}, {counts['only_second']} only in {second}.",
     ]
     lines += ["", *(f"*{warning}*" for warning in comparison.warnings)] if comparison.warnings else []
     rows = [row for row in comparison.rows if row.kind != "same"]

@@ -42,7 +42,8 @@ class TextBlock:
     """Text that is set line by line, as it stands: a paragraph, a heading, an item of a list, code, a whole text file.
 
     ``level`` is a heading's, from 1, or an item's depth, from 0. ``marker`` is what stands before an item ("•", "3.");
-    it is drawn, but is no part of ``text``. ``language`` is a code block's, as pygments names lexers.
+    it is drawn, but is no part of ``text``. ``language`` is a code block's, as pygments names lexers. A "note" is a
+    running head or foot.
     """
 
     text: str = field(repr=False)

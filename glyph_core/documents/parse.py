@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePath
 from typing import cast
 
 from glyph_core.config import LimitConfig
@@ -20,6 +23,10 @@ _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")  # a stream of an OL
 _DOCX = "glyph_core.documents.docx.reader:read_docx"
 _TIFF = "glyph_core.documents.frames"
 _HTML = "glyph_core.documents.html.reader:read_html"
+_BINARY_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in "pdf docx doc xlsx xls pptx ppt odt epub zip png jpg jpeg tif tiff gif webp bmp".split()  # noqa: SIM905
+)
 READABLE = "text, Markdown, HTML, PDF, DOCX, PNG, JPEG or TIFF"
 
 
@@ -59,13 +66,21 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
         )
     if is_html(source.content):
         (document,) = isolation.stream(_HTML, source, limits.max_image_pixels, limits=limits)
-        return cast(Document, document)
+        return replace(cast(Document, document), warnings=(*_misnamed(source, "a web page"), *document.warnings))
     text, warnings = decode_text(source)
+    warnings = (*_misnamed(source, "text"), *warnings)
     if not text.strip():
         raise EmptyDocumentError(f"document {source.name!r} holds only white space")
     language = language_of(source.name, text)
     block = TextBlock(text, "code", language=language) if language else TextBlock(text)
     return Document(source.name, source.digest, "text/plain", (block,), warnings=warnings)
+
+
+def _misnamed(source: DocumentSource, found: str) -> Iterator[str]:
+    """A warning where the name promises something else: a broken download, or a page that says why there is none."""
+    suffix = PurePath(source.name).suffix.lower()
+    if suffix in _BINARY_SUFFIXES:
+        yield f"{source.name!r} holds {found} and is no {suffix[1:].upper()} file; it was read as what it holds"
 
 
 def _read_frames(source: DocumentSource, limits: LimitConfig) -> Document:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +23,7 @@ from glyph_core.evidence.segments import words_of
 MIN_ALIKE = 0.45  # of clauses that stand in the same order
 MIN_MOVED = 0.6  # of clauses that changed their place
 NUM_CANDIDATES = 3  # clauses of the other document that are compared letter by letter
+NUM_REPEATS = 4  # of a text that stands many times: this many more or fewer may stand before it
 NUM_BUCKETS = 4096  # that words are hashed into
 SAME_NUMBER = 0.1  # what it counts that two clauses have the same number
 
@@ -38,41 +40,67 @@ def align(first: Sequence[Clause], second: Sequence[Clause]) -> list[Pair]:
     """Each clause at most once, ascending in the first document's clauses."""
     if not first or not second:
         return []
-    texts = [loosely(clause.text) for clause in first], [loosely(clause.text) for clause in second]
-    scored = _scored(first, second, texts)
+    folded = [_Folded.of(clause) for clause in first], [_Folded.of(clause) for clause in second]
+    scored = _scored(first, second, folded)
     ordered = _heaviest_chain([(i, j, score) for (i, j), score in scored.items() if score >= MIN_ALIKE])
-    pairs = [Pair(i, j, _similarity(texts[0][i], texts[1][j])) for i, j in ordered]
+    pairs = [Pair(i, j, _similarity(folded[0][i], folded[1][j])) for i, j in ordered]
     used_first, used_second = {i for i, _ in ordered}, {j for _, j in ordered}
     for (i, j), score in sorted(scored.items(), key=lambda item: -item[1]):
         if score >= MIN_MOVED and i not in used_first and j not in used_second:
-            pairs.append(Pair(i, j, _similarity(texts[0][i], texts[1][j]), is_moved=True))
+            pairs.append(Pair(i, j, _similarity(folded[0][i], folded[1][j]), is_moved=True))
             used_first.add(i)
             used_second.add(j)
     return sorted(pairs, key=lambda pair: pair.first)
 
 
-def _similarity(first: str, second: str) -> float:
-    return 1.0 if first == second else min(0.999, fuzz.ratio(first, second) / 100)
+class _Folded(NamedTuple):
+    text: str
+    body: str  # without its number
+    number: str
+
+    @classmethod
+    def of(cls, clause: Clause) -> _Folded:
+        return cls(loosely(clause.text), loosely(clause.body), clause.number)
+
+
+def _similarity(first: _Folded, second: _Folded) -> float:
+    if first.text == second.text:
+        return 1.0
+    # A DOCX counts its clauses, a PDF has the numbers as text, and what was copied from it may have lost them.
+    if first.body == second.body and (first.number == second.number or not first.number or not second.number):
+        return 1.0
+    return min(0.999, fuzz.ratio(first.text, second.text) / 100)
 
 
 def _scored(
-    first: Sequence[Clause], second: Sequence[Clause], texts: tuple[Sequence[str], Sequence[str]]
+    first: Sequence[Clause], second: Sequence[Clause], folded: tuple[Sequence[_Folded], Sequence[_Folded]]
 ) -> dict[tuple[int, int], float]:
-    """The likeliest pairs, (index, index) → how alike they are; the same text where it stands once in each."""
+    """The likeliest pairs, (index, index) → how alike they are."""
     cosine = _vectors(first, second) @ _vectors(second, first).T  # (n, m)
     candidates = {
         (i, int(j)) for i, row in enumerate(cosine) for j in np.argsort(row, kind="stable")[::-1][:NUM_CANDIDATES]
     }
-    places: dict[str, list[int]] = {}
-    for j, text in enumerate(texts[1]):
-        places.setdefault(text, []).append(j)
-    candidates |= {(i, j) for i, text in enumerate(texts[0]) for j in places.get(text, ())[:8]}
     scored = {}
-    for i, j in candidates:
+    for i, j in candidates | set(_same_bodies(folded)):
+        ratio = _similarity(folded[0][i], folded[1][j])
+        if ratio < 1 and first[i].is_aside != second[j].is_aside:
+            continue
         bonus = SAME_NUMBER if first[i].number and first[i].number == second[j].number else 0.0
-        ratio = _similarity(texts[0][i], texts[1][j])
         scored[i, j] = ratio if ratio == 1 else 0.6 * ratio + 0.4 * float(cosine[i, j]) + bonus
     return scored
+
+
+def _same_bodies(folded: tuple[Sequence[_Folded], Sequence[_Folded]]) -> Iterator[tuple[int, int]]:
+    """Where a text stands many times, as what is printed on each page does, the n-th goes with those about the n-th."""
+    places: dict[str, list[int]] = {}
+    for j, clause in enumerate(folded[1]):
+        places.setdefault(clause.body, []).append(j)
+    num_met: Counter[str] = Counter()
+    for i, clause in enumerate(folded[0]):
+        rank = num_met[clause.body]
+        num_met[clause.body] += 1
+        for j in places.get(clause.body, ())[max(0, rank - NUM_REPEATS) : rank + NUM_REPEATS + 1]:
+            yield i, j
 
 
 def _vectors(clauses: Sequence[Clause], others: Sequence[Clause]) -> np.ndarray:

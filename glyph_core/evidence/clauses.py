@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from glyph_core.documents.blocks import Document, TextBlock
 from glyph_core.evidence.folding import loosely
 
 MAX_LABEL_CHARS = 80
 MIN_CHARS = 2  # letters and digits of a clause
+Kind = Literal["text", "heading", "aside"]  # aside: a page's number, a running head or foot
+_KINDS: dict[str, Kind] = {"heading": "heading", "note": "aside"}
 _NUMBER = re.compile(
     r"\s*(?P<number>(?:(?:section|article|clause|schedule|exhibit|annex|appendix)\s+)?"
     r"(?:\d+(?:\.\d+)*|[IVXLC]{1,5}(?=\.)|§+\s*\d+|\([a-z0-9]{1,3}\))[.):]?"
@@ -30,34 +33,50 @@ class Clause:
     stop: int
     text: str  # white space as single blanks
     number: str  # "4.2", "(a)", "第三条"; empty: it has none
+    body: str  # the text after the number
     label: str  # number and first words, or those of the clause or heading that it belongs to
-    is_heading: bool = False
+    kind: Kind = "text"
+
+    @property
+    def is_aside(self) -> bool:
+        return self.kind == "aside"
 
 
 def clauses_of(document: Document) -> list[Clause]:
-    """In reading order; page numbers and the like are none."""
+    """In reading order."""
     clauses: list[Clause] = []
     label = ""
-    for start, stop, is_heading in _pieces(document):
-        text = " ".join(document.text[start:stop].split())
-        if sum(character.isalnum() for character in text) < MIN_CHARS or _PAGE_NUMBER.fullmatch(text):
-            continue
-        match = _NUMBER.match(text)
-        if match or is_heading:
-            label = text if len(text) <= MAX_LABEL_CHARS else text[: MAX_LABEL_CHARS - 1].rstrip() + "…"
-        number = loosely(match["number"]).strip(".):") if match else ""
-        clauses.append(Clause(start, stop, text, number, label, is_heading))
+    for start, stop, kind, marker in _pieces(document):
+        clause = clause_at(document.text, start, stop, label, kind, marker)
+        if clause.text:
+            clauses.append(clause)
+            label = clause.label
     return clauses
 
 
-def _pieces(document: Document) -> Iterator[tuple[int, int, bool]]:
-    """(start, stop, whether it is a heading)."""
+def clause_at(document_text: str, start: int, stop: int, label: str, kind: Kind, marker: str = "") -> Clause:
+    """Characters ``[start, stop)`` as a clause; ``label`` is for one that has none of its own, and ``marker`` is what
+    stands before it without being part of the document's text."""
+    text = " ".join(document_text[start:stop].split())
+    if sum(character.isalnum() for character in text) < MIN_CHARS or _PAGE_NUMBER.fullmatch(text):
+        kind = "aside"
+    marker = marker if any(character.isalnum() for character in marker) else ""
+    match = None if marker else _NUMBER.match(text)
+    if kind != "aside" and (marker or match or kind == "heading"):
+        label = f"{marker} {text}".strip()
+        label = label if len(label) <= MAX_LABEL_CHARS else label[: MAX_LABEL_CHARS - 1].rstrip() + "…"
+    number = loosely(match["number"] if match else marker).strip(".):")
+    return Clause(start, stop, text, number, text[match.end() :].lstrip() if match else text, label, kind)
+
+
+def _pieces(document: Document) -> Iterator[tuple[int, int, Kind, str]]:
+    """(start, stop, kind, marker)."""
     for block, start in zip(document.blocks, document.starts, strict=True):
         if isinstance(block, TextBlock) and block.kind != "plain":
-            yield start, start + len(block.text), block.kind == "heading"
+            yield start, start + len(block.text), _KINDS.get(block.kind, "text"), block.marker
         elif block.text:
             for first, last in _split(block.text):
-                yield start + first, start + last, False
+                yield start + first, start + last, "text", ""
 
 
 def _split(text: str) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,9 @@ from rapidfuzz.distance import Levenshtein
 from glyph_core.documents.blocks import Document
 from glyph_core.evidence.alignment import Pair, align
 from glyph_core.evidence.clauses import clauses_of
+from glyph_core.evidence.folding import loosely
 from glyph_core.evidence.places import PlacedDocuments, regions_of
+from glyph_core.evidence.refinement import refined
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.rendering.placed import PlacedGlyphs, Span
 from glyph_core.types import DocumentSource, Region
@@ -40,6 +42,7 @@ class CitedClause:
     length: int
     page_index: int | None  # None: on no page
     regions: tuple[Region, ...] = ()
+    is_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class ComparedClauses:
     second: CitedClause | None
     similarity: float = 0.0  # in [0, 1]
     changes: tuple[Change, ...] = ()
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it is about page numbers or running heads."""
+        return any(clause.is_aside for clause in (self.first, self.second) if clause is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,15 @@ class ComparedDocuments(PlacedDocuments, Protocol):
 def compare(renderer: ComparedDocuments, first: DocumentSource, second: DocumentSource) -> Comparison:
     """Needs no model. Raises the errors of reading and laying out the documents."""
     sides = _Side(renderer, first), _Side(renderer, second)
+    warnings = [warning for side in sides for warning in side.warnings]
+    cut = refined(sides[0].clauses, sides[1].clauses, (sides[0].document_text, sides[1].document_text))
+    if cut is None:
+        warnings.append("the documents are so long that they were compared by their own paragraphs, wherever these end")
+    else:
+        sides[0].clauses, sides[1].clauses = cut
     pairs = align(sides[0].clauses, sides[1].clauses)
     rows = _in_order([_compared(pair, *sides) for pair in pairs], pairs, *sides)
-    warnings = [warning for side in sides for warning in side.warnings]
+    rows = [row for row in rows if not row.is_aside]
     return Comparison((first.name, second.name), tuple(rows), tuple(warnings))
 
 
@@ -84,7 +98,9 @@ class _Side:
     def __init__(self, renderer: ComparedDocuments, source: DocumentSource) -> None:
         self._renderer, self._source = _Remembering(renderer), source
         self._text = SourceText(renderer.text(source), renderer.text_ranges(source))
-        clauses = clauses_of(renderer.document(source))
+        document = renderer.document(source)
+        self.document_text = document.text
+        clauses = clauses_of(document)
         self.clauses, self.warnings = clauses[:MAX_CLAUSES], []
         if len(clauses) > MAX_CLAUSES:
             self.warnings.append(f"of {source.name!r} only the first {MAX_CLAUSES} clauses were compared")
@@ -94,9 +110,12 @@ class _Side:
     def cite(self, index: int, *, whole: bool) -> CitedClause:
         clause = self.clauses[index]
         pages = self._text.pages_of(clause.start, clause.stop)
+        whole = whole and not clause.is_aside
         regions = regions_of(self._renderer, self._source, self._text, clause.start, clause.stop) if whole else ()
         page_index = regions[0].page_index if regions else pages[0] if pages else None
-        return CitedClause(clause.label, clause.text, clause.start, clause.stop - clause.start, page_index, regions)
+        return CitedClause(
+            clause.label, clause.text, clause.start, clause.stop - clause.start, page_index, regions, clause.is_aside
+        )
 
 
 class _Remembering:
@@ -124,11 +143,12 @@ def _compared(pair: Pair, first: _Side, second: _Side) -> ComparedClauses:
 
 
 def changes_of(first: str, second: str) -> tuple[Change, ...]:
-    """Word by word."""
-    words = first.split(), second.split()
+    """Word by word; quotation marks, bullets and the like are no difference."""
+    words = [[word for word in text.split() if loosely(word)] for text in (first, second)]
+    folded = [[loosely(word) for word in side] for side in words]
     return tuple(
         Change(" ".join(words[0][op.src_start : op.src_end]), " ".join(words[1][op.dest_start : op.dest_end]))
-        for op in _joined(Levenshtein.opcodes(*words))
+        for op in _joined(Levenshtein.opcodes(*folded))
     )
 
 

@@ -13,9 +13,9 @@ from glyph_core.evidence.forms import forms_of
 from glyph_core.evidence.source_text import Bounds, SourceText, occurrences, stands_alone
 from glyph_core.evidence.values import MIN_REPAIRED_CHARS, Value, digits_of
 
-_JOINED_BEFORE = re.compile(r"\w[-_/@.:]$")  # an identifier that goes on
+_JOINED_BEFORE = re.compile(r"\w(?:[-_/@.:]|[-_/@]\n)\Z")  # an identifier that goes on; no sentence that ends
 _JOINED_AFTER = re.compile(r"[-_/@.:]\w")
-_NUMBER_BEFORE = re.compile(r"\d[.,]$|[.]$(?<=\s[.])")
+_NUMBER_BEFORE = re.compile(r"\d[.,]\Z|[.]\Z(?<=\s[.])")
 _NUMBER_AFTER = re.compile(r"[.,]\d")
 _UNIT = re.compile(r"[A-Za-z]{1,3}(?![\w])")
 _GAP = re.compile(r"(?<![-/_.@\s])[ \t]+(?![\s])")  # white space in the middle of a line: two words, not one

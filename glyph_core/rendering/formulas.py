@@ -11,13 +11,15 @@ import threading
 from functools import cache
 from io import BytesIO
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tylax
-import typst
 from PIL import Image
 
 from glyph_core.config import RenderConfig
+
+if TYPE_CHECKING:
+    import typst
 
 MIN_SIZE_PX = 12  # subscripts under it run together
 _MAX_CHARS, _MAX_DEPTH = 4000, 40  # both compilers descend recursively
@@ -25,7 +27,6 @@ _INK_SHARE = 0.002  # of a formula's pixels, at least: a white picture means tha
 _TEXT_CALL = re.compile(r"#text\[[^\[\]#$@`\"\\]*\]")
 _ESCAPED_HASH = re.compile(r"(?<!\\)\\#")
 _CODE = re.compile(r"#|\bstd\b|\beval\b")
-_OPTIONS = tylax.L2TOptions(frac_to_slash=False)  # 1/z before a letter would read as one name with it
 _WARNING = "{} of {} formulas could not be typeset and are shown as LaTeX, the first: {!r}"
 _compiler_lock = threading.Lock()
 
@@ -57,7 +58,11 @@ def set_formula(latex: str, size_px: float) -> np.ndarray | None:
     """``latex`` without delimiters in display style, its em ``size_px``; None where tylax or typst refuses it."""
     if len(latex) > _MAX_CHARS or _depth(latex) > _MAX_DEPTH:
         return None
-    formula: str = tylax.latex_to_typst_diagnostics(latex, options=_OPTIONS).output
+    import tylax  # 80 MB of compiler between them, for the few documents that hold a formula
+    import typst
+
+    options = tylax.L2TOptions(frac_to_slash=False)  # 1/z before a letter would read as one name with it
+    formula: str = tylax.latex_to_typst_diagnostics(latex, options=options).output
     if _CODE.search(_ESCAPED_HASH.sub("", _TEXT_CALL.sub("", formula))):
         return None
     page = f"#set page(width: auto, height: auto, margin: 1pt)\n#set text(size: {size_px}pt)\n$ {formula} $"
@@ -82,4 +87,6 @@ def _depth(latex: str) -> int:
 
 @cache
 def _compiler() -> typst.Compiler:
+    import typst
+
     return typst.Compiler(root=mkdtemp(prefix="glyph-formulas-"), ignore_system_fonts=True)

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from glyph_core.storage.files import FileStore
-from glyph_core.storage.words import index_words, match_expression
+from glyph_core.storage.words import index_words, terms_of
 
 CLAIM_S = 60.0
 MAX_ATTEMPTS = 3
+LEAST_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class PageHit:
     digest: str
     page_index: int
     text: str
-    score: float  # in (0, 1); of use for comparing hits of one search
+    score: float  # in (0, 1], see PageIndex.search
 
 
 class PageIndex:
@@ -112,22 +113,36 @@ class PageIndex:
         self, digests: Iterable[str], question: str, limit: int, without: frozenset[tuple[str, int]] = frozenset()
     ) -> list[PageHit]:
         """The pages of these contents that hold most of what is asked, by BM25, the best first; not those that are
-        named by digest and index in ``without``."""
-        expression = match_expression(question)
-        if expression is None:
+        named by digest and index in ``without``.
+
+        The best page's score is the share of the question's words that it holds; the others' go down from there as
+        their BM25 does. BM25 itself has no upper end, and is next to nothing for words that most pages hold.
+        """
+        terms = terms_of(question)
+        if not terms:
             return []
         statement = (
-            "SELECT digest, page_index, pages.text, -bm25(page_words) AS weight FROM page_words"
+            "SELECT digest, page_index, pages.text, page_words.rowid AS key, -bm25(page_words) AS weight"
+            " FROM page_words"
             " JOIN pages ON pages.key = page_words.rowid JOIN texts ON texts.key = text_key"
             " WHERE page_words MATCH ? AND render = ? AND digest IN (SELECT value FROM json_each(?))"
             " ORDER BY weight DESC, digest, page_index LIMIT ?"
         )
-        values = (expression, self._render, json.dumps(list(digests)), limit + len(without))
+        values = (" OR ".join(terms), self._render, json.dumps(list(digests)), limit + len(without))
         rows = self._database.connection().execute(statement, values).fetchall()
-        hits = [PageHit(row[0], row[1], row[2], _score(row[3])) for row in rows if (row[0], row[1]) not in without]
+        if not rows:
+            return []
+        share, most = self._share(terms, rows[0]["key"]), max(rows[0]["weight"], LEAST_WEIGHT)
+        hits = [
+            PageHit(row["digest"], row["page_index"], row["text"], share * max(row["weight"], LEAST_WEIGHT) / most)
+            for row in rows
+            if (row["digest"], row["page_index"]) not in without
+        ]
         return hits[:limit]
 
-
-def _score(weight: float) -> float:
-    """BM25 has no upper end; OpenAI's scores do."""
-    return max(weight, 1e-9) / (1 + max(weight, 1e-9))
+    def _share(self, terms: Sequence[str], page_key: int) -> float:
+        """Of ``terms``, how many stand on a page."""
+        statement = "SELECT count(*) FROM page_words WHERE page_words MATCH ? AND rowid = ?"
+        connection = self._database.connection()
+        num_held = sum(int(connection.execute(statement, (term, page_key)).fetchone()[0]) for term in terms)
+        return num_held / len(terms)

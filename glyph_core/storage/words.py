@@ -37,8 +37,8 @@ def index_words(text: str) -> str:
     return _CHARACTER.sub(r" \g<0> ", unicodedata.normalize("NFKC", text))
 
 
-def match_expression(question: str) -> str | None:
-    """What pages are to hold, the more of it the better, as an FTS5 expression; None where there is nothing to find."""
+def terms_of(question: str) -> list[str]:
+    """What pages are to hold, the more of it the better, as FTS5 phrases; none where there is nothing to find."""
     terms: dict[str, None] = {}
     for term in _TERM.findall(unicodedata.normalize("NFKC", question)):
         if _CHARACTER.match(term):
@@ -49,4 +49,4 @@ def match_expression(question: str) -> str | None:
             parts = _PART.findall(term)
             terms |= dict.fromkeys([" ".join(parts), *parts])  # an identifier as a whole weighs most
     terms.pop("", None)
-    return " OR ".join(f'"{term}"' for term in list(terms)[:MAX_TERMS]) or None
+    return [f'"{term}"' for term in list(terms)[:MAX_TERMS]]

@@ -49,6 +49,15 @@ def pixels_of(document: Document) -> np.ndarray:
     return block.pixels
 
 
+@pytest.mark.parametrize(("content", "found"), [(b"404: gone", "text"), (b"<html><p>Sign in</html>", "a web page")])
+def test_a_name_that_promises_something_else_is_told(content: bytes, found: str) -> None:
+    assert parsed(content, name="contract.PDF").warnings == (
+        f"'contract.PDF' holds {found} and is no PDF file; it was read as what it holds",
+    )
+    for name in ("contract.txt", "contract", "pdf", "contract.html"):
+        assert parsed(content, name=name).warnings == ()
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -315,6 +315,18 @@ def test_a_large_picture_is_a_figure_where_it_stands() -> None:
     assert figure.place == SourcePlace(0, pytest.approx((72, 200, 372, 350)))
 
 
+def test_small_pictures_are_left_out_and_told() -> None:
+    def draw(page: pymupdf.Page) -> None:
+        page.insert_text((72, 200), "Below the logo", fontsize=10)
+        for left, size in ((72, 30), (300, 6)):  # a logo, and a bullet that nobody misses
+            pixels = pymupdf.Pixmap(pymupdf.csGRAY, 20, 20, bytes(400), 0)
+            page.insert_image((left, 100, left + size, 100 + size), pixmap=pixels)
+
+    document = read(pdf(draw, write(((72, 100), "no picture"))))
+    assert [type(block) for block in document.blocks] == [TextBlock, TextBlock]
+    assert document.warnings == ("page 1 shown without small pictures such as logos, 1 in all",)
+
+
 def test_pages_are_drawn_gray_unless_they_have_colour() -> None:
     def red(page: pymupdf.Page) -> None:
         page.draw_rect((0, 0, 100, 100), fill=(1, 0, 0))

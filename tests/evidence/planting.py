@@ -10,20 +10,23 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-import numpy as np
+import pymupdf
 
 from glyph_core.documents.source import read_source
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.rendering.renderer import PageRenderer
+from glyph_core.types import DocumentSource
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 NUMBERS_AND_DATES = re.compile(
     rf"(?<![\w/.,$-])(?:\$?\d[\d,]{{4,}}\d(?:\.\d\d)?|(?:{MONTHS}) \d{{1,2}}, ?\d{{4}}|\d{{1,2}}/\d{{1,2}}/\d{{2,4}})"
     r"(?![\w/-]|[.,]\d)"
 )
+SHORT_NUMBERS = re.compile(r"(?<![\w/.,$-])\$?\d(?:[\d,]{0,3}\d)?(?![\w/%-]|[.,]\d)")
 SENTENCES = ("%s", "The answer is %s.", "It is %s, as stated in the agreement.", '{"value": "%s"}', "**Reference:** %s")
 PLANTED_AS = ("(ref. %s)", "No. %s", "%s,", "under %s")
 NUM_PLANTED = 25  # identifiers in a contract
+MIN_REPAIRED = 6  # characters of a value that may be repaired
 
 
 @dataclass(frozen=True)
@@ -48,30 +51,51 @@ class Planted:
         return found is not None
 
 
-def contracts_of(folder: Path, renderer: PageRenderer, random: Random) -> list[Contract]:
+def contracts_of(folder: Path, suffix: str, renderer: PageRenderer, random: Random) -> list[Contract]:
     contracts = []
-    for path in sorted(folder.glob("*.txt")):
-        text = renderer.text(read_source(path))
-        values = [(_kind_of(m[0]), m[0]) for m in NUMBERS_AND_DATES.finditer(text)]
-        planted = [("identifier", _identifier(random)) for _ in range(NUM_PLANTED)]
-        paragraphs = text.split("\n")
-        for _, identifier in planted:
-            words = paragraphs[at := random.randrange(len(paragraphs))].split(" ")
-            words.insert(random.randrange(len(words) + 1), random.choice(PLANTED_AS) % identifier)
-            paragraphs[at] = " ".join(words)
-        whole = "\n".join(paragraphs)
-        source = SourceText(whole, np.array([[0, len(whole)]], np.int32))
-        contracts.append(Contract(source, tuple(dict.fromkeys([*values, *planted]))))
+    for path in sorted(folder.glob(f"*{suffix}")):
+        identifiers = [_identifier(random) for _ in range(NUM_PLANTED)]
+        source = (_planted_into_pdf if suffix == ".pdf" else _planted_into_text)(read_source(path), identifiers, random)
+        text = renderer.text(source)
+        values = [(_kind_of(m[0]), m[0]) for m in NUMBERS_AND_DATES.finditer(text) if m[0] not in identifiers]
+        # On a PDF's page some are printed over what stands there: nobody could read them.
+        values += [("identifier", identifier) for identifier in identifiers if identifier in text]
+        values += [("short", m[0]) for m in SHORT_NUMBERS.finditer(text) if 1 < len(m[0]) < MIN_REPAIRED]
+        contracts.append(Contract(SourceText(text, renderer.text_ranges(source)), tuple(dict.fromkeys(values))))
     return contracts
 
 
-def planted_errors(contracts: list[Contract], random: Random, kinds: tuple[str, ...]) -> Iterator[Planted]:
-    """Without end. ``kinds`` of errors: "another", "missing", "extra" character."""
+def _planted_into_text(source: DocumentSource, identifiers: list[str], random: Random) -> DocumentSource:
+    paragraphs = source.content.decode().split("\n")
+    for identifier in identifiers:
+        words = paragraphs[at := random.randrange(len(paragraphs))].split(" ")
+        words.insert(random.randrange(len(words) + 1), random.choice(PLANTED_AS) % identifier)
+        paragraphs[at] = " ".join(words)
+    return DocumentSource(source.name, "\n".join(paragraphs).encode())
+
+
+def _planted_into_pdf(source: DocumentSource, identifiers: list[str], random: Random) -> DocumentSource:
+    """In the upper and lower margins of its pages, each on a line of its own."""
+    document = pymupdf.open(stream=source.content, filetype="pdf")
+    for number, identifier in enumerate(identifiers):
+        page = document[number % len(document)]
+        row = number // len(document)
+        y = 14 + 9 * (row // 2) if row % 2 else page.rect.height - 8 - 9 * (row // 2)
+        page.insert_text((random.randrange(60, 300), y), random.choice(PLANTED_AS) % identifier, fontsize=7)
+    return DocumentSource(source.name, document.tobytes())
+
+
+def planted_errors(
+    contracts: list[Contract], random: Random, kinds: tuple[str, ...], *, short: bool = False
+) -> Iterator[Planted]:
+    """Without end. ``kinds`` of errors: "another", "missing", "extra" character. ``short``: in short values alone,
+    else in none."""
     while True:
         contract = random.choice(contracts)
-        if not contract.values:
+        values = [value for value in contract.values if (value[0] == "short") == short]
+        if not values:
             continue
-        kind, right = random.choice(contract.values)
+        kind, right = random.choice(values)
         error = Planted(contract, kind, right, _with_error(right, random, random.choice(kinds)))
         if not error.stands_there:
             yield error

@@ -106,6 +106,8 @@ def test_what_stands_there_only_as_a_part_is_not(text: str, answer: str) -> None
         ("7340912-Q and 734092-Q", "7340922-Q", "7340912-Q"),  # another character is likelier than a missing one
         ("1234 and 1235", "1236", "1236"),  # too short to tell
         ('a "7340912"', '{"a": "7340922"}', '{"a": "7340912"}'),
+        ("ends here.\nXB-48962,\nand", "It is XB-48968", "It is XB-48962"),  # the full stop before it is no part
+        ("AC-\nXB-48962", "It is XB-48968", "It is XB-48968"),  # an identifier that begins in the line before
     ],
 )
 def test_near_misses(text: str, answer: str, right: str) -> None:

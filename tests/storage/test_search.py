@@ -12,7 +12,7 @@ import pytest
 from glyph_core.config import StoreConfig
 from glyph_core.storage.files import FileStore
 from glyph_core.storage.page_index import PageIndex
-from glyph_core.storage.words import index_words, match_expression
+from glyph_core.storage.words import index_words, terms_of
 from tests.storage.attached import attached
 
 RENDER = "abc123"
@@ -33,12 +33,12 @@ RENDER = "abc123"
     ],
 )  # fmt: skip
 def test_what_a_question_looks_for(question: str, terms: list[str]) -> None:
-    assert match_expression(question) == " OR ".join(f'"{term}"' for term in terms)
+    assert terms_of(question) == [f'"{term}"' for term in terms]
 
 
 @pytest.mark.parametrize("question", ["", "What is it?", "是什么？", "… !", "the"])
 def test_a_question_may_hold_nothing_to_find(question: str) -> None:
-    assert match_expression(question) is None
+    assert terms_of(question) == []
 
 
 def test_words_of_unspaced_scripts_stand_apart() -> None:
@@ -72,12 +72,23 @@ def test_pages_are_found_among_the_named_documents_only(files: FileStore) -> Non
     assert (found[0].digest, found[0].page_index) == (digests[0], 0)
     assert {(hit.digest, hit.page_index) for hit in found} == {(digests[0], 0), (digests[1], 0), (digests[1], 1)}
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-    assert all(0 < hit.score < 1 for hit in found)
+    assert found[0].score == 1
+    assert all(0 < hit.score < 1 for hit in found[1:])
     assert [hit.text for hit in index.search(digests[1:], "payments", 9)] == ["payment of fees"]
     assert index.search([], "fee", 9) == []
     assert index.search(digests, "crowns", 9, frozenset({(digests[0], 0)})) == []
     assert len(index.search(digests, "fee", 1, frozenset({(digests[0], 0)}))) == 1
     assert PageIndex(files, "other").search(digests, "fee", 9) == []
+
+
+def test_words_that_most_pages_hold_have_a_score_all_the_same(files: FileStore) -> None:
+    pages = [f"the fee of party {number}, and what else there is to say about the fee" for number in range(8)]
+    index, digests = indexed(files, [[*pages, "the fee " * 6]])
+    found = index.search(digests, "What is the fee?", 9)
+    assert found[0].page_index == 8
+    assert found[0].score == 1
+    assert all(0.2 < hit.score < 1 for hit in found[1:])
+    assert index.search(digests, "the fee of the penguin", 1)[0].score == 0.5
 
 
 def test_what_is_deleted_is_found_no_more(files: FileStore) -> None:

@@ -14,6 +14,7 @@ from glyph_core.documents.pdf.lines import Line
 _CROSSED = 0.3  # a gutter may be crossed by lines of this share of the text's height: titles, captions
 _MIN_GUTTER_EM = 0.7
 _MIN_LINES, _MIN_FILLED = 8, 0.5  # of a column of prose: lines, and their mean width in column widths
+_MIN_WIDTH = 0.12  # of a column, in text widths
 _EDGE = 0.12  # no gutter so near to the text's edge, in text widths
 _OVERHANG_PT = 2.0
 
@@ -50,14 +51,16 @@ def gutters_of(lines: Sequence[Line]) -> list[float]:
         if stop - start >= _MIN_GUTTER_EM * size
     ]
     bounds = [float(left), *gutters, float(left + width)]
-    return gutters if all(_is_prose(lines, *sides) for sides in pairwise(bounds)) else []
+    return gutters if all(_is_prose(lines, *sides, _MIN_WIDTH * width) for sides in pairwise(bounds)) else []
 
 
-def _is_prose(lines: Sequence[Line], left: float, right: float) -> bool:
+def _is_prose(lines: Sequence[Line], left: float, right: float, least: float) -> bool:
     inside = [line for line in lines if line.box[0] >= left - _OVERHANG_PT and line.box[2] <= right + _OVERHANG_PT]
     if len(inside) < _MIN_LINES:
         return False
     extent = max(line.box[2] for line in inside) - min(line.box[0] for line in inside)
+    if extent < least:  # the markers of a list
+        return False
     return float(np.mean([line.box[2] - line.box[0] for line in inside])) >= _MIN_FILLED * extent
 
 

@@ -26,6 +26,7 @@ Mode = Literal["auto", "reflow", "native"]
 
 _TEXT_FLAGS = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_COLLECT_VECTORS
 _MIN_FIGURE_PT, _MIN_FIGURE_SHARE = 48.0, 0.015  # sides, and share of the page; smaller pictures are ornaments
+_MIN_TOLD_PT = 12.0  # sides of a picture that is too small to show, but not to be told about: a logo, a signature
 _FIGURE_DPI, _MAX_FIGURE_PIXELS = 144, 4_000_000
 
 
@@ -36,6 +37,7 @@ class ReadPage:
     page: int
     parts: list[Paragraph | Block]
     sizes: Counter[float] = field(default_factory=Counter)  # of its characters, in half points
+    num_small_pictures: int = 0  # left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def _read(page: pymupdf.Page, mode: Mode) -> ReadPage:
     sizes: Counter[float] = Counter()
     for line in lines:
         sizes[round(2 * line.size) / 2] += len(line.text)
-    return ReadPage(page.number, _reflowed(page, lines, vectors, pictures), sizes)
+    num_small = sum(_is_small(box, area) and min(_sides(box)) >= _MIN_TOLD_PT for box in pictures)
+    return ReadPage(page.number, _reflowed(page, lines, vectors, pictures), sizes, num_small)
 
 
 def _native(page: pymupdf.Page, reason: str, *, keeps_text: bool) -> NativePage:
@@ -126,12 +129,21 @@ def _figures(page: pymupdf.Page, pictures: list[Box], lines: list[Line]) -> list
     area = page.rect.width * page.rect.height
     figures: list[_Figure] = []
     for box in pictures:
-        width, height = box[2] - box[0], box[3] - box[1]
-        if min(width, height) < _MIN_FIGURE_PT or width * height < _MIN_FIGURE_SHARE * area:
+        if _is_small(box, area):
             continue
+        width, height = _sides(box)
         if any(holds(box, line.box) for line in lines) or any(holds(other.box, box) for other in figures):
             continue
         dpi = min(_FIGURE_DPI, 72 * (_MAX_FIGURE_PIXELS / (width * height)) ** 0.5)
         pixels: np.ndarray = pixels_of(page, dpi, pymupdf.Rect(box))
         figures.append(_Figure(FigureBlock(pixels, width_pt=width, place=SourcePlace(page.number, box)), box))
     return figures
+
+
+def _sides(box: Box) -> tuple[float, float]:
+    return box[2] - box[0], box[3] - box[1]
+
+
+def _is_small(box: Box, area: float) -> bool:
+    width, height = _sides(box)
+    return min(width, height) < _MIN_FIGURE_PT or width * height < _MIN_FIGURE_SHARE * area

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from glyph_core.config import LimitConfig
 from glyph_core.documents.blocks import Block, Document, NativePage, SourcePlace, TextBlock
 from glyph_core.documents.paged import count_pages, each_page
+from glyph_core.documents.pdf.running import running_parts
 from glyph_core.errors import EmptyDocumentError, InvalidDocumentError
 from glyph_core.types import DocumentSource, PageError
 
@@ -54,9 +55,16 @@ def _blocks(pages: Sequence[ReadPage]) -> Iterator[Block]:
         sizes += page.sizes
     body = sizes.most_common(1)[0][0] if sizes else 0.0
     levels = _levels(pages, body)
+    running = running_parts(pages)
     for page in pages:
         for part in page.parts:
-            yield part if isinstance(part, Block) else _text_block(part, page.page, body, levels)
+            if isinstance(part, Block):
+                yield part
+            elif id(part) in running:
+                text = f"{part.marker} {part.text}" if part.marker else part.text
+                yield TextBlock(text, "note", place=SourcePlace(page.page, part.box))
+            else:
+                yield _text_block(part, page.page, body, levels)
 
 
 def _levels(pages: Sequence[ReadPage], body: float) -> dict[float, int]:
@@ -92,13 +100,17 @@ def _text_block(part: Paragraph, page: int, body: float, levels: dict[float, int
 
 
 def _warnings(pages: Sequence[ReadPage], errors: Sequence[PageError], mode: Mode) -> tuple[str, ...]:
-    """Which pages are shown as they are drawn and why, which are blank, and which are missing."""
+    """Which pages are shown as they are drawn and why, which without their small pictures, and which are missing."""
     shown: dict[str, list[int]] = {}
     for page in pages:
         for part in page.parts:
             if isinstance(part, NativePage) and mode == "auto":
                 shown.setdefault(part.reason, []).append(page.page + 1)
     warnings = [f"{_pages(found)} shown as drawn: {reason}" for reason, found in shown.items()]
+    with_pictures = [page.page + 1 for page in pages if page.num_small_pictures]
+    if with_pictures:
+        number = sum(page.num_small_pictures for page in pages)
+        warnings.append(f"{_pages(with_pictures)} shown without small pictures such as logos, {number} in all")
     return (*warnings, *(str(error) for error in errors))
 
 

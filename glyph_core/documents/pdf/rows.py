@@ -16,6 +16,13 @@ _SAME_ROW = 0.5  # overlap in height, in heights of the lower line
 _UNSPACED = re.compile(r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 _HYPHENS = ("-", "\u2010")
 _OPEN_ENDED = ("–", "—")  # between figures and names they stand without spaces
+_BULLETS = r"[•◦▪▫■□●○‣⁃∙·\uf0b7\uf0a7\uf0d8➢✓✔❖]"
+# No bullet: the dash before a page number, "- 12 -"
+BULLET = re.compile(rf"({_BULLETS}|(?![-–—]\s*\d+\s*[-–—]\s*$)[-–—*](?=\s))\s*(?=\S)")
+_NUMBERS = r"\(?(?:\d{1,3}|[A-Za-z]|[ivxlc]{1,6}|[IVXLC]{1,6})[.)]|\(?\d{1,2}(?:\.\d{1,2}){1,3}[.)]?|[①-⑳]"
+NUMBER = re.compile(rf"({_NUMBERS})\s+(?=\S)")
+_MARKER = re.compile(rf"{_BULLETS}|[-–—*o]|{_NUMBERS}")
+_MAX_MARKER_GAP_EM = 8.0  # wider, and the marker is a column of its own
 _WORD = re.compile(r"[^\W\d_]+")
 _COMPOUND = re.compile(r"[^\W\d_]+-[^\W\d_]+")
 
@@ -29,6 +36,12 @@ class Row:
     size: float
     is_bold: bool
     is_gapped: bool  # there is a wide gap in it: rather a row of a table than prose
+    marker: str = ""  # of an item, which begins here: "•", "2.1"
+    text_left: float = 0.0  # where its text begins, after the marker
+
+    @property
+    def left(self) -> float:
+        return self.box[0]
 
 
 def rows_of(lines: Iterable[Line]) -> list[Row]:
@@ -56,16 +69,33 @@ def _stands_beside(row: list[Line], line: Line) -> bool:
 def _row(lines: list[Line]) -> Row:
     lines.sort(key=lambda line: line.box[0])
     text, is_gapped = lines[0].text, False
+    has_marker = _begins_with_marker(lines)
     for before, line in pairwise(lines):
         gap = (line.box[0] - before.box[2]) / max(before.size, line.size)
-        if gap > _WORD_GAP_EM:
+        if before is lines[0] and has_marker:
+            text = text.strip() + " " + line.text.lstrip()
+        elif gap > _WORD_GAP_EM:
             text, is_gapped = text.rstrip() + "\t" + line.text.lstrip(), True
         elif gap > _TOUCH_EM and not text.endswith(" ") and not line.text.startswith(" "):
             text += " " + line.text
         else:
             text += line.text
     longest = max(lines, key=lambda line: len(line.text))
-    return Row(text.strip(), union([line.box for line in lines]), longest.size, longest.is_bold, is_gapped)
+    row = Row(text.strip(), union([line.box for line in lines]), longest.size, longest.is_bold, is_gapped)
+    if has_marker:
+        row.marker, row.text_left = lines[0].text.strip(), lines[1].box[0]
+    elif match := BULLET.match(row.text) or NUMBER.match(row.text):
+        share = match.end() / len(row.text)  # as if all characters were equally wide
+        row.marker, row.text_left = match[1], row.left + share * (row.box[2] - row.left)
+    return row
+
+
+def _begins_with_marker(lines: Sequence[Line]) -> bool:
+    """Whether the first is an item's marker that stands by itself before the item's text."""
+    if len(lines) < 2 or not _MARKER.fullmatch(lines[0].text.strip()):
+        return False
+    gap = lines[1].box[0] - lines[0].box[2]
+    return 0 < gap <= _MAX_MARKER_GAP_EM * lines[1].size
 
 
 def is_full(before: Row, row: Row, right: float) -> bool:
