@@ -98,6 +98,34 @@ def test_paragraphs_that_are_set_in_at_their_first_row() -> None:
     assert [block.text for block in blocks_of(page_of(rows))] == paragraphs
 
 
+LABELLED = [
+    "Contract Number: RA-3391-07",
+    "Tenant: Juniper Coffee Roasters",
+    "Notice Period: 45 days",
+    "Monthly Rent: EUR 2,300",
+    "Governing Law: State of Vermont",
+]
+
+
+@pytest.mark.parametrize("with_prose", [False, True])
+def test_a_fact_a_line_stays_a_line(with_prose: bool) -> None:
+    rows = [(72.0, line) for line in LABELLED]
+    blocks = blocks_of(page_of([*rows, *(wrapped(72, 72, PROSE) if with_prose else [])]))
+    assert "\n".join(block.text for block in blocks).splitlines()[:5] == LABELLED
+
+
+def test_short_lines_are_not_glued() -> None:
+    lines = ["Juniper Coffee Roasters", "12 Harbour Street", "Second floor", "5003 Bergen", "Norway"]
+    (block,) = blocks_of(page_of([(72.0, line) for line in lines]))
+    assert block.text.splitlines() == lines
+
+
+def test_a_narrow_column_of_prose_is_prose() -> None:
+    rows = [(left, text) for left, text in wrapped(252, 252, " ".join(WORDS).lower())]  # wide enough for 168 points
+    (block,) = blocks_of(page_of(rows))
+    assert block.text == " ".join(WORDS).lower()
+
+
 def test_a_number_in_running_text_begins_nothing() -> None:
     first, second, *_ = wrapped(72, 72, " ".join(WORDS))
     found = blocks_of(page_of([first, (72, f"30. {second[1][:40]}")]))

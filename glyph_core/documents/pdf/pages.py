@@ -107,16 +107,20 @@ def _reflowed(
     things: list[Line | PdfTable | _Figure] = [*straight, *tables, *figures]
     words = words_in(lines)
     parts: list[Paragraph | Block] = []
-    for stretch in in_columns(things, gutters_of(straight)):
+    gutters = gutters_of(straight)
+    margin = min((line.box[0] for line in straight), default=0.0)
+    for stretch in in_columns(things, gutters):
+        right = max(thing.box[2] for thing in stretch)
+        room_right = min([gutter for gutter in gutters if gutter >= right], default=page.rect.x1 - margin)
         pending: list[Line] = []
         for thing in stretch:
             if isinstance(thing, Line):
                 pending.append(thing)
                 continue
-            parts += paragraphs_of(rows_of(pending), words)
+            parts += paragraphs_of(rows_of(pending), words, room_right)
             pending = []
             parts.append(thing.block)
-        parts += paragraphs_of(rows_of(pending), words)
+        parts += paragraphs_of(rows_of(pending), words, room_right)
     turned = [line for line in flowing if not line.is_straight]
     if turned:  # as it is drawn: turned and vertical text has rows of its own
         text = "\n".join(line.text.strip() for line in turned)
