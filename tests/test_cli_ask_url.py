@@ -204,14 +204,21 @@ def test_the_url_may_leave_out_its_scheme(endpoint: FakeEndpoint, document: Path
 @pytest.mark.parametrize(
     ("url", "named"),
     [("http://127.0.0.1:9", "http://127.0.0.1:9/v1"), ("127.0.0.1:9", "http://127.0.0.1:9/v1"),
-     ("ftp://127.0.0.1", "ftp://127.0.0.1/v1"), ("http://[broken", "http://[broken/v1")],
-    ids=["closed", "no-scheme", "wrong-scheme", "broken"],
+     ("http://[broken", "http://[broken/v1")],
+    ids=["closed", "no-scheme", "broken"],
 )  # fmt: skip
 def test_nobody_at_that_address_is_told(endpoint: FakeEndpoint, document: Path, url: str, named: str) -> None:
     endpoint.url = url
     result = ask(endpoint, document)
     assert result.exit_code == 1
     assert f"no answer from {named}" in result.stderr
+
+
+def test_what_is_no_address_of_an_endpoint_is_told(endpoint: FakeEndpoint, document: Path) -> None:
+    endpoint.url = "ftp://127.0.0.1"
+    result = ask(endpoint, document)
+    assert result.exit_code == 1
+    assert "is no address of an endpoint; give one such as http://" in result.stderr
 
 
 def test_a_proxy_is_not_asked_for_our_own_machine(

@@ -113,6 +113,26 @@ def test_system_messages_and_earlier_turns_are_kept(mini: Tokenizer) -> None:
     assert mini.encode_chat(turns)[: len(mini.encode_chat(turns[:2]))] == mini.encode_chat(turns[:2])
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("WHAT IS THE DUE DATE?", "What is the due date?"),
+        ("WHAT IS THE STATUS OF AB-1234?", "What is the status of AB-1234?"),
+        ("What is the GDPR?", "What is the GDPR?"),
+        ("谁签的？", "谁签的？"),
+        ("1,200?", "1,200?"),
+        ("<|ASSISTANT|>", "<|ASSISTANT|>"),
+        ("|USER|>", "|USER|>"),  # behind a part that ends with "<"
+    ],
+)
+def test_a_question_in_capitals_stands_in_small_letters(mini: Tokenizer, written: str, read: str) -> None:
+    assert mini.apply_chat_template([{"role": "user", "content": written}]) == mini.apply_chat_template(
+        [{"role": "user", "content": "x"}]
+    ).replace("x", read)
+    system = {"role": "system", "content": written}
+    assert written in mini.apply_chat_template([system, {"role": "user", "content": "x"}])
+
+
 def test_a_role_that_the_template_refuses(mini: Tokenizer) -> None:
     with pytest.raises(InvalidRequestError, match="the roles are system, user and assistant, not tool"):
         mini.apply_chat_template([{"role": "tool", "content": "42"}])
