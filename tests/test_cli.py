@@ -258,6 +258,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, examples:
     "arguments",
     [
         ["ask", "one-argument-only"],
+        ["ask", "d.txt", " "],
         ["ask", "d.txt", "q", "--max-tokens", "0"],
         ["ask", "d.txt", "q", "--temperature", "-1"],
         ["ask", "d.txt", "q", "--preset", "tiny"],
