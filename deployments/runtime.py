@@ -52,7 +52,7 @@ def main() -> None:
     try:
         urls = start(settings, lambda phase: _send(events, phase=phase))
         lifeline.stay_until_closed(lambda: _send(events, ready=urls.model_dump()))
-        serve.delete(PAGE_NAME)
+        serve.delete(PAGE_NAME, _blocking=False)  # open tabs hold on to it
         serve.delete(APP_NAME)  # lets the replicas finish what they are at
     except GlyphError as error:
         _send(events, error=error.message)

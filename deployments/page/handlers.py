@@ -79,6 +79,8 @@ class Handlers:
         try:
             query = options.page_query((await self._api.model(key))["render"])
             found = await asyncio.gather(*(self._document_pages(document, query, key) for document in documents))
+        except AuthenticationError as error:  # where there is no key yet, the page asks for it already
+            return problem_html(error, self._words) if key else gallery_html((), (), lambda *_: "", self._words)
         except GlyphError as error:
             return problem_html(error, self._words)
         newest = session.turns[-1] if session.turns else None

@@ -110,9 +110,12 @@ def test_without_a_key_the_page_asks_for_one_and_says_nothing_else(api: Endpoint
     handlers = Handlers(api, Tickets(), words_of("en"))
 
     async def models() -> list[Any]:
-        return [await handlers.model(key) for key in ("", "wrong", KEY)]
+        return [await handlers.model(key) for key in ("", "wrong", KEY)] + [
+            await handlers.pages([LEASE], Options(), Session(), "")
+        ]
 
-    without, wrong, right = asyncio.run(models())
+    without, wrong, right, pages = asyncio.run(models())
+    assert 'role="alert"' not in pages
     assert without == (None, [], "")
     assert wrong[0] is None
     assert "valid API key" in wrong[2]
