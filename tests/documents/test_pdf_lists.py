@@ -134,15 +134,16 @@ def test_a_number_in_running_text_begins_nothing() -> None:
 
 def test_a_column_of_markers_is_no_column() -> None:
     def draw(page: pymupdf.Page) -> None:
+        page.insert_text((72, 60), "Other Terms and Conditions", fontsize=10)
         for number in range(10):
-            page.insert_text((72, 100 + 40 * number), f"{chr(65 + number)}.", fontsize=10)
+            page.insert_text((110, 100 + 40 * number), f"{chr(65 + number)}.", fontsize=10)
         for number in range(10):
-            for index, (left, text) in enumerate(wrapped(100, 100, said(3 * number + 2))[:3]):
+            for index, (left, text) in enumerate(wrapped(130, 130, said(3 * number + 2))[:3]):
                 page.insert_text((left, 100 + 40 * number + 12 * index), text, fontsize=10)
 
     found = [block.text for block in blocks_of(draw)]
-    assert len(found) == 10
-    assert [text[:3] for text in found] == [f"{chr(65 + number)}. " for number in range(10)]
+    assert len(found) == 11
+    assert [text[:3] for text in found[1:]] == [f"{chr(65 + number)}. " for number in range(10)]
 
 
 def running_page(number: int, heading: str = "") -> Callable[[pymupdf.Page], None]:

@@ -16,7 +16,6 @@ from glyph_core.documents.pdf.rows import BULLET, Row, is_full, joined
 _NEW_BLOCK_EM = 0.5  # more space between two rows than usual by so much begins a block
 _OTHER_SIZE = 1.12  # rows whose sizes differ by this factor are of different blocks
 _INDENT_EM = 0.8
-_HANGING_EM = 1.5  # beyond its item's text a row is no more of it
 _SHORT = 0.55  # of a column's width
 _LABEL = re.compile(r"[^\W_a-z][^:：.;!?]{0,40}[:：](?:\s|$|(?<=：))")  # "Notice period: 45 days"
 _OPEN_ENDS = ",，、-–—/&("
@@ -128,9 +127,7 @@ def _begins(block: _Growing, row: Row, following: Row | None, margin: _Margin, r
         body = block.rows[1].left
         return row.left < body - tolerance or (row.left > body + tolerance and not goes_on)
     indent = row.left - before.left
-    if len(block.rows) == 1 and before.marker:
-        if tolerance < indent and row.left < before.text_left + _HANGING_EM * row.size:
-            return False
+    if len(block.rows) == 1 and before.marker:  # what is set in goes on with the item
         return abs(indent) <= tolerance and not goes_on
     if indent <= tolerance:
         return False
