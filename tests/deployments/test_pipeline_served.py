@@ -21,10 +21,7 @@ from tests.deployments.serving import ServeInstance
 pytestmark = pytest.mark.serve
 
 ROUNDS = 3
-MOST_OF_IDEAL = {
-    1: 1.35,
-    4: 1.65,
-}  # by renderers; docs/benchmarks.md has 1.21 and 1.45 on two quiet cores, the goal 1.10
+MOST_OF_IDEAL = {1: 1.35, 4: 1.65}  # by renderers; docs/benchmarks.md has 1.21 and 1.45 on two cores, the goal is 1.10
 
 
 @contextmanager
