@@ -113,7 +113,7 @@ def measure_in_processes(args: argparse.Namespace, rows: Sequence[Row]) -> int:
     gpus = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
     gpus = gpus or [str(index) for index in range(torch.cuda.device_count())]
     parts = [args.json.with_suffix(f".{number}.json") for number in range(len(hands))]
-    names = ("text", "real", "model", "questions", "seed", "device", "dtype", "threads", "at_once")
+    names = ("text", "real", "model", "questions", "seed", "device", "dtype", "weights", "threads", "at_once")
     values = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     given = [argument for name, value in values.items() for argument in (f"--{name.replace('_', '-')}", str(value))]
     workers = []

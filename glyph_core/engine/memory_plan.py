@@ -126,7 +126,8 @@ def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int, *, p
     context = context if pool_tokens is None else min(context, pool_tokens)
     gathered = 2 * context * shape.num_kv_heads * shape.head_dim * itemsize  # one layer's, for a prefill chunk
     logits = engine.max_num_seqs * shape.vocab_size * (itemsize + 3 * 4)  # as computed, float32, and two of work
-    return stream + max(layer, attention + gathered) + logits
+    widest = stream + max(layer, attention + gathered) + logits
+    return widest + widest // 12  # pieces that the allocator cannot put together; an H200 had 175 MiB of them
 
 
 def _what_would_fit(

@@ -182,7 +182,7 @@ def test_shared_prefix_of_the_9b_shape(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_as_many_queries_as_a_task_takes(dtype: torch.dtype, kv_dtype: str, is_shuffled: bool) -> None:
     """Two tasks of several turns each; on a GPU of more, for there it takes less than Python does."""
-    num_shared, num_members = (3072, 8) if IS_CUDA else (384, 3)
+    num_shared, num_members = (640, 8) if IS_CUDA else (384, 3)
     of, group = model(2, 16, 128 if IS_CUDA else 16, dtype), PrefixGroup(tuple(range(num_members)), num_shared)
     lens = [(1, num_shared + 5 + member) for member in range(num_members)]
     batch = batch_of(lens, 16, [group], is_shuffled=is_shuffled)

@@ -23,7 +23,7 @@ from glyph_core.model.kernels.chain import begin, chained, fetch
 
 TASK_FIELDS = 6  # table row, start, stop, first of its members, number of members, part
 NOTHING = tl.constexpr(-1.0e30)  # below any score, and unlike -inf its differences are no NaN
-MERGE_WIDTH, MERGE_WARPS, OWN_WARPS = 128, 2, 4
+MERGE_WIDTH = 64  # of a head's places, a program's
 MIN_ROWS = 16  # tl.dot takes no fewer
 
 
@@ -224,7 +224,7 @@ def attend_shape(num_rows: int, head_dim: int, itemsize: int, *, is_large: bool 
     if itemsize > 2:
         return 32 if num_rows * head_dim >= 64 * 128 else 64, 4, 2
     if num_rows < 128:
-        return 64, OWN_WARPS, 2
+        return 64, 4, 2
     if is_large is None:
         is_large = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
     return 64, 8, 3 if is_large else 2
@@ -237,5 +237,5 @@ def merge(
     num_heads, head_dim = out.shape[1:]
     width = min(MERGE_WIDTH, head_dim)
     merge_kernel[(rows.shape[0], num_heads, head_dim // width)](
-        out, parts, lse, rows, part_starts, num_heads, head_dim, 64, width, num_warps=MERGE_WARPS, **chained()
+        out, parts, lse, rows, part_starts, num_heads, head_dim, 64, width, num_warps=1, **chained()
     )  # fmt: skip

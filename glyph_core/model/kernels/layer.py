@@ -17,7 +17,6 @@ import triton.language as tl
 from glyph_core.model.kernels.chain import begin, chained
 
 E4M3_MAX = tl.constexpr(448.0)
-NORM_WARPS = 8
 
 
 @triton.jit
@@ -188,7 +187,7 @@ def add_norms(
         size,
         triton.next_power_of_2(size),
         x.shape[0] if x.ndim == 3 else 1,
-        num_warps=NORM_WARPS,
+        num_warps=8,
         **chained(),
     )
     return summed, out

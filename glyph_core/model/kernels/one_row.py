@@ -16,7 +16,7 @@ from glyph_core.model.kernels.chain import begin, chained
 
 # Rows and columns of a weight's tile by its bytes a number, as measured on an H200.
 ONE_ROW = {4: (4, 1024), 2: (2, 4096), 1: (4, 2048)}
-ONE_ROW_GATED = {4: (2, 1024), 2: (2, 2048), 1: (2, 4096)}
+ONE_ROW_GATED = {4: (2, 1024), 2: (1, 4096), 1: (2, 4096)}
 
 
 @triton.jit
