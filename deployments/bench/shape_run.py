@@ -34,7 +34,7 @@ from glyph_core.vision.encoder import VisionEncoder
 
 SEED_GB, SEED_HALF_GB = 19.8, 16.3
 PAGE_SIZE = (595, 842)  # px
-KV_TOKENS = 4096  # that the pool holds: the seed's cache is as large as its one answer
+KV_TOKENS = 4096  # that the pool holds, unless told
 logger = logging.getLogger(__name__)
 
 
@@ -61,7 +61,9 @@ class ShapeRun:
     seed_half_gb: float = SEED_HALF_GB
 
 
-def run_shape(shape: str, folder: Path, dtype_name: str = "auto", num_tokens: int = 64) -> ShapeRun:
+def run_shape(
+    shape: str, folder: Path, dtype_name: str = "auto", num_tokens: int = 64, kv_tokens: int = KV_TOKENS
+) -> ShapeRun:
     checkpoint = resolve_checkpoint(str(write_random_checkpoint(folder, shape)))
     device = pick_device("auto")
     dtype = pick_dtype(dtype_name, device)
@@ -73,7 +75,7 @@ def run_shape(shape: str, folder: Path, dtype_name: str = "auto", num_tokens: in
     started_at = time.perf_counter()
     encoder = VisionEncoder(family, dtype, device)
     text = family.load_text(dtype, device)
-    config = EngineConfig(prefix_cache=False, num_blocks=-(-KV_TOKENS // EngineConfig().block_size))
+    config = EngineConfig(prefix_cache=False, num_blocks=-(-kv_tokens // EngineConfig().block_size))
     engine = Engine(text, config, (), checkpoint.max_model_len)
     load_s = time.perf_counter() - started_at
     loaded_gb = _allocated_gb(device)
@@ -132,10 +134,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shape", default="seed_llava_7b", choices=SHAPES)
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--kv-tokens", type=int, default=KV_TOKENS, help="of keys and values that there is room for")
     parser.add_argument("--json", type=Path, help="where the figures go; else stdout")
     given = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
-        figures = json.dumps(asdict(run_shape(given.shape, Path(folder), given.dtype, given.tokens)), indent=1)
+        figures = json.dumps(
+            asdict(run_shape(given.shape, Path(folder), given.dtype, given.tokens, given.kv_tokens)), indent=1
+        )
     if given.json is None:
         sys.stdout.write(figures + "\n")
     else:

@@ -77,7 +77,8 @@ def make_random_part(
         setattr(half, "depth" if hasattr(half, "depth") else "num_hidden_layers", 1)
         half.intermediate_size = 8  # buffers don't depend on it, nor on the vocabulary
     small.text_config.vocab_size, small.text_config.pad_token_id = 8, None
-    buffers = dict(part._from_config(small).named_buffers())  # rotary frequencies and the like: no layer has its own
+    with torch.device(device):
+        buffers = dict(part._from_config(small).named_buffers())  # rotary frequencies and the like: no layer's own
     with torch.device("meta"):
         model = part._from_config(config, dtype=dtype, attn_implementation=attention)
     for name, weight in list(model.named_parameters()):
@@ -88,7 +89,7 @@ def make_random_part(
             drawn.fill_(0.0 if name.endswith("bias") else 1.0)
         _put(model, name, torch.nn.Parameter(drawn, requires_grad=False))
     for name, _ in list(model.named_buffers()):
-        _put(model, name, buffers[name].to(device))
+        _put(model, name, buffers[name])
     return model.eval()
 
 

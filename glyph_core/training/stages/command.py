@@ -26,6 +26,9 @@ def run_stage(arguments: Sequence[str]) -> None:
     parser.add_argument("--text", type=Path, help="what scripts/collect_text.py wrote: documents are generated")
     parser.add_argument("--out", type=Path, required=True, help="gets the log, the state, and export/")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
+    parser.add_argument(
+        "--until", type=int, metavar="STEP", help="stop there, to be resumed; the rate falls all the same"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="other fields of StageConfig")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -39,5 +42,5 @@ def run_stage(arguments: Sequence[str]) -> None:
     trainer = StageTrainer(config, given.out, ranks)
     if given.resume:
         trainer.resume()
-    trainer.run()
+    trainer.run(until=given.until)
     leave(ranks)

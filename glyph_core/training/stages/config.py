@@ -36,6 +36,9 @@ class StageConfig(Config):
     weight_decay: float = Field(0.0, ge=0)
     lora_rank: int | None = Field(None, ge=1, description="the language model learns in so many directions (peft)")
     gradient_checkpointing: bool = False
+    precision: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="of weights that don't learn, and of products; auto: bfloat16 on a GPU, else float32"
+    )
     seed: int = 1
     save_every: int = Field(500, ge=1, description="steps")
     device: str = "auto"

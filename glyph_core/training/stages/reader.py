@@ -43,7 +43,8 @@ class FamilyReader(nn.Module):
         hidden, following = output.last_hidden_state[:, :-1], labels[:, 1:]
         learnt = following != IGNORED
         logits = self.model.lm_head(hidden[learnt])
-        return F.cross_entropy(logits.float(), following[learnt], reduction="sum")
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return F.cross_entropy(wide, following[learnt], reduction="sum")
 
     def _embed(self, batch: ExampleBatch, ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         """(B, T, H), and what the first layers get of their own, in transformers' words."""

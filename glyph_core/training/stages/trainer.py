@@ -16,7 +16,7 @@ from glyph_core.answering.reader import Reader
 from glyph_core.config import preset
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.loading import pick_device
+from glyph_core.model.loading import pick_device, pick_dtype
 from glyph_core.model.transformers_family import TransformersFamily
 from glyph_core.training.checkpointing import load_state, save_state
 from glyph_core.training.parallel import Ranks, mean_weight
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class StageTrainer:
-    """Weights that learn are float32, those that don't are bfloat16 on a GPU, and so are the products."""
+    """Weights that learn are float32, those that don't have the run's precision, and so have the products."""
 
     def __init__(self, config: StageConfig, out: Path, ranks: Ranks | None = None) -> None:
         """Raises ModelError and ConfigError. ``out`` gets the log, the state, and in the end the checkpoint."""
@@ -46,8 +46,8 @@ class StageTrainer:
         self._samples = make_samples(config)
         self._maker = ExampleMaker(config, self._reader, config.render or preset(checkpoint.preset))
         torch.manual_seed(config.seed)
-        low = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.model = FamilyReader(family, low, self.device)
+        self._precision = pick_dtype(config.precision, self.device)
+        self.model = FamilyReader(family, self._precision, self.device)
         self._peft = None
         if config.lora_rank is not None and "text" in config.learning_parts:
             self._peft = add_lora(self.model, config.lora_rank, config.seed)
@@ -99,7 +99,7 @@ class StageTrainer:
         self._adam.zero_grad(set_to_none=True)
         total = 0.0
         for batch in batches:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == torch.bfloat16):
                 loss = self.model.loss(batch)
             share = mean_weight(num_mine, num_all, self.ranks.count) / max(1, num_mine)
             (loss * share).backward()
