@@ -64,7 +64,7 @@ def share_right(folder: Path, pages: Sequence[tuple[str, int, int]]) -> float:
 
 @pytest.mark.slow
 def test_a_tiny_llava_learns_to_read_through_both_stages(tmp_path: Path) -> None:
-    """Two to four minutes of one core."""
+    """Four minutes of one core. Half the pages a step are half the time, and .87 of the held-out ones."""
     folder = make_reader(tmp_path / "random")
     pages = [(word, *place) for word in WORDS for place in PLACES]
     held_out = random.Random(0).sample(pages, 60)
@@ -72,12 +72,12 @@ def test_a_tiny_llava_learns_to_read_through_both_stages(tmp_path: Path) -> None
     assert share_right(folder, held_out[:20]) <= 1 / len(WORDS), "it could read before it learnt to"
     fields = {"data": data, "render": RENDER, "rate": 2e-3, "warmup_steps": 20, "save_every": 1000, "device": "cpu"}
     align = StageConfig(
-        stage="align", model=str(folder), trains=("projector", "vision"), steps=100, batch_size=32, micro_batch=32,
+        stage="align", model=str(folder), trains=("projector", "vision"), steps=120, batch_size=64, micro_batch=64,
         **fields,
     )  # fmt: skip
     aligned = StageTrainer(align, tmp_path / "align").run()
     assert losses(tmp_path / "align")[-1][1] < 0.7 * losses(tmp_path / "align")[0][1]
-    instruct = StageConfig(stage="instruct", model=str(aligned), steps=240, batch_size=32, micro_batch=32, **fields)
+    instruct = StageConfig(stage="instruct", model=str(aligned), steps=240, batch_size=64, micro_batch=64, **fields)
     taught = StageTrainer(instruct, tmp_path / "instruct").run()
     assert taught is not None
     assert share_right(taught, held_out) >= 0.9
