@@ -63,6 +63,7 @@ def share_right(folder: Path, pages: Sequence[tuple[str, int, int]]) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a busy machine gives it a fifth of a core
 def test_a_tiny_llava_learns_to_read_through_both_stages(tmp_path: Path) -> None:
     """Four minutes of one core. Half the pages a step are half the time, and .87 of the held-out ones."""
     folder = make_reader(tmp_path / "random")
