@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,16 @@ def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _library_log_as_it_was() -> Iterator[None]:
+    """A stage that runs in the tests' own process has the library's lines written where Serve's are."""
+    library = logging.getLogger("glyph_core")
+    handlers, level = list(library.handlers), library.level
+    yield
+    library.handlers[:] = handlers
+    library.setLevel(level)
 
 
 @pytest.fixture(scope="session")

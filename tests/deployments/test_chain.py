@@ -209,15 +209,15 @@ def test_a_small_question_waits_for_no_giants_pages() -> None:
     async def test() -> None:
         chain = FakeChain(vision=FakeVisionEncoder(batch_s=0.02))
         giants = [asyncio.create_task(events_of(chain, request_about(1000 + number))) for number in range(5)]
+        window = chain.credit_config.encode_calls * chain.credit_config.pages_per_encode_call
         most_waiting = 0
-        while len(chain.vision.batches) < 12:
+        while len(chain.vision.batches) < 12 or most_waiting <= 2 * window:
             most_waiting = max(most_waiting, (await chain.encoder.stats()).num_pages_waiting)
             await asyncio.sleep(0.005)
         before = len(chain.vision.batches)
         assert isinstance((await events_of(chain, request_about(2)))[-1], Answer)
         assert len(chain.vision.batches) - before <= 10
-        window = chain.credit_config.encode_calls * chain.credit_config.pages_per_encode_call
-        assert 2 * window < most_waiting <= 5 * window
+        assert most_waiting <= 5 * window
         for giant in giants:
             giant.cancel()
         await asyncio.wait(giants)

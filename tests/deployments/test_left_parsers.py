@@ -27,10 +27,12 @@ class HangingRenderer(FakeRenderer):
 
 
 def _num_workers() -> int:
+    """Parsers among this process's children; other tests of the same process may have left children of their own."""
     num_workers = 0
     for process in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            num_workers += process.status() != psutil.STATUS_ZOMBIE
+            is_alive = process.status() != psutil.STATUS_ZOMBIE
+            num_workers += is_alive and any("glyph_core.documents.worker" in word for word in process.cmdline())
     return num_workers
 
 
