@@ -33,6 +33,9 @@ class EchoDecoder:
     answer_s: float = ANSWER_S
     requests: list[ServedRequest] = field(default_factory=list)
 
+    async def unpin(self, prefix: str) -> list[str]:
+        return []
+
     @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         self.requests.append(request)
