@@ -18,6 +18,15 @@ _ROMAN = (
     (1, "i"),
 )
 _CHINESE = "〇一二三四五六七八九"
+_MOST = 10**9
+_MANY_DIGITS = 20  # more than those of the largest number; Python refuses to read some thousands of them
+
+
+def whole_number(written: str, largest: int = _MOST) -> int | None:
+    """What a page's attribute says, ``largest`` at most; None where it is not made of digits."""
+    if not (written.isascii() and written.isdigit()):
+        return None
+    return min(int(written.lstrip("0")[:_MANY_DIGITS] or "0"), largest)
 
 
 def letters(number: int) -> str:

@@ -30,23 +30,34 @@ class Grid:
     @classmethod
     def of(cls, table: TableBlock, offset: int) -> Grid:
         """``offset`` is that of the table's text in the document's."""
-        taken: set[tuple[int, int]] = set()
+        covered_to: dict[int, int] = {}  # column → row up to which a cell above covers it
         cells: list[GridCell] = []
         num_rows = len(table.rows)
         for row, row_cells in enumerate(table.rows):
             column = 0
             for cell in row_cells:
-                while (row, column) in taken:
+                while covered_to.get(column, 0) > row:
                     column += 1
                 last_row = min(row + max(1, cell.row_span), num_rows) - 1
                 last_column = column + max(1, cell.column_span) - 1
-                taken |= {(r, c) for r in range(row, last_row + 1) for c in range(column, last_column + 1)}
+                for covered in range(column, last_column + 1):
+                    covered_to[covered] = max(covered_to.get(covered, 0), last_row + 1)
                 cells.append(GridCell(cell.text, offset, row, column, last_row, last_column))
                 offset += len(cell.text) + 1  # a tab, or after the row's last the line end
                 column = last_column + 1
             offset += not row_cells  # an empty row is an empty line
         num_columns = max((cell.last_column + 1 for cell in cells), default=0)
         return cls(tuple(cells), num_rows, num_columns, min(table.num_header_rows, num_rows))
+
+    def by_row(self) -> list[list[GridCell]]:
+        """Of each row the cells that cover some of it, from left to right."""
+        rows: list[list[GridCell]] = [[] for _ in range(self.num_rows)]
+        for cell in self.cells:
+            for row in range(cell.row, cell.last_row + 1):
+                rows[row].append(cell)
+        for cells in rows:
+            cells.sort(key=lambda cell: cell.column)
+        return rows
 
     def at(self) -> dict[tuple[int, int], GridCell]:
         """(row, column) → the cell that covers it."""

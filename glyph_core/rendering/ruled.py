@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import accumulate
 
 from glyph_core.config import RenderConfig
 from glyph_core.rendering.filler import PageFiller
@@ -43,6 +44,7 @@ class RuledTable:
         }
         self._repeated: dict[GridCell, SetLines] = {}  # the header's cells once more, as no part of the text
         self._num_lines = self._heights()
+        self._first_lines = list(accumulate(self._num_lines, initial=0))  # of each row, in lines from the table's top
 
     def add(self) -> None:
         headers = range(self._grid.num_header_rows)
@@ -89,7 +91,7 @@ class RuledTable:
         """Lines [done, done + count) of a row, with the rules beside and below them."""
         pieces = []
         for cell in self._cells_of(row):
-            first = sum(self._num_lines[cell.row : row]) + done
+            first = self._first_lines[row] - self._first_lines[cell.row] + done
             set_lines = lines[cell]
             x = (self._bounds[cell.column] + RULE_PX + self._padding) * UNITS
             for number, (start, stop) in enumerate(set_lines.bounds[first : first + count].tolist()):

@@ -89,23 +89,25 @@ class TableSetter:
     def _add_records(self, grid: Grid) -> None:
         """``header: value``, a line each, rows parted by a gap; rows without headers with ``|`` between their cells."""
         config = self.typesetter.config
-        covered = grid.at()
         header_row = grid.num_header_rows - 1 if grid.num_rows > grid.num_header_rows else -1
+        rows = grid.by_row()
+        headers = {
+            column: cell
+            for cell in (rows[header_row] if header_row >= 0 else [])
+            for column in range(cell.column, cell.last_column + 1)
+        }
         named: set[GridCell] = set()  # headers that were shown as part of the text; from then on they are repeated
-        for row in range(grid.num_rows):
+        for row, cells in enumerate(rows):
             if row == header_row:
                 continue
-            begun = [cell for cell in grid.cells if cell.row == row and cell.text.strip()]
             if row < header_row or header_row < 0:
-                self._add_joined(begun)
+                self._add_joined([cell for cell in cells if cell.row == row and cell.text.strip()])
                 continue
             if not self.filler.is_at_top:
                 self.filler.skip(config.block_gap * config.line_height_px if row else 0)
-            for column in range(grid.num_columns):
-                header = covered.get((header_row, column))
-                cell = covered.get((row, column))
-                is_begun = cell is not None and cell.column < column
-                if cell is not None and not is_begun and (cell.text.strip() or (header and header not in named)):
+            for cell in cells:
+                header = headers.get(cell.column)
+                if cell.text.strip() or (header and header not in named):
                     self._add_field(header, cell, is_named=header in named, is_repeated=cell.row < row)
                     named |= {header} if header else set()
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from glyph_core.config import LimitConfig
 from glyph_core.documents.blocks import Block, Cell, Document, FigureBlock, FormulaBlock, Mark, TableBlock, TextBlock
+from glyph_core.documents.html.tables import MAX_GRID
 from glyph_core.documents.parse import parse
 from glyph_core.documents.sniff import is_html
 from glyph_core.errors import EmptyDocumentError
@@ -83,6 +84,28 @@ def test_a_table_that_holds_tables_arranges_them() -> None:
     made = blocks("<table><tr><td>left<td><table><tr><td>1<td>2</table><tr><td>last</table>")
     assert [block.text for block in made] == ["left", "1\t2", "last"]
     assert isinstance(made[1], TableBlock)
+
+
+def test_spans_that_would_fill_the_memory_are_left_out() -> None:
+    """A page of 100 kB whose cells cover a hundred million places, in the renderer's own process."""
+    (wide,) = blocks("<table><tr>" + "<td rowspan=65534>x" * 2000 + "<tr><td>y" * 2000)
+    (long,) = blocks(f"<table><tr><td rowspan=65534>{'x' * 10_000}<td>z" + "<tr><td>y" * 2000)
+    for table in (wide, long):
+        assert isinstance(table, TableBlock)
+        cells = [cell for row in table.rows for cell in row]
+        assert sum(cell.row_span * max(cell.column_span, len(cell.text)) for cell in cells) <= MAX_GRID
+        assert cells[-1].text == "y"
+
+
+def test_a_number_of_thousands_of_digits_is_a_large_one() -> None:
+    nines = "9" * 5000
+    *items, table = blocks(
+        f"<ol><li value={nines}>a</ol><ol start=-{nines}><li>b</ol>"
+        f"<table><tr><td colspan={nines}>c<td>d<tr><td>e</table>"
+    )
+    markers = [(item.marker, item.text) for item in items if isinstance(item, TextBlock)]
+    assert markers == [("1000000000.", "a"), ("-1000000000.", "b")]
+    assert table.text == "c\td\ne"
 
 
 @pytest.mark.parametrize("spans", ["rowspan=0", "rowspan=99999999", "colspan=99999999", "colspan=-1", "colspan=x"])

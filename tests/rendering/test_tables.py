@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,6 +76,34 @@ def test_column_widths(shape: tuple[int, list[tuple[int, int, int, int]]], avail
         for own, _, wide in cells:  # then nothing is broken
             covered = widths[own.column : own.last_column + 1]
             assert sum(covered) + gap * (len(covered) - 1) >= wide
+
+
+def test_a_cell_that_covers_thousands_of_rows_costs_no_more_than_one() -> None:
+    table = table_of([[Cell("a", 2000, 1000)], *([[]] * 1998), ["b"]])
+    tracemalloc.start()
+    grid = Grid.of(table, 0)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(cell.row, cell.column) for cell in grid.cells] == [(0, 0), (1999, 1000)]
+    assert peak_bytes < 10_000_000  # 2,000,000 places, which took 250 MB as a set
+
+
+def test_of_many_rows_none_is_looked_for_among_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of 5,000 rows that has no room for its columns was laid out in minutes."""
+
+    class Counting(tuple[GridCell, ...]):
+        num_walks = 0
+
+        def __iter__(self) -> Iterator[GridCell]:
+            Counting.num_walks += 1
+            return super().__iter__()
+
+    table = table_of([[f"{row}/{column} {'word ' * 9}" for column in range(4)] for row in range(60)])
+    grid = Grid.of(table, 0)
+    counted = replace(grid, cells=Counting(grid.cells))
+    monkeypatch.setattr(Grid, "of", lambda table, offset: counted)
+    assert read_back(laid_out(MINI, table), table.text) == "".join(table.text.split())
+    assert 0 < Counting.num_walks < 10
 
 
 # --- columns of text, for a model that was trained on plain text

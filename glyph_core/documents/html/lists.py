@@ -22,15 +22,16 @@ class OpenList:
     @classmethod
     def of(cls, node: LexborNode) -> OpenList:
         start = node.attributes.get("start") or ""
-        number = int(start) if start.isascii() and start.removeprefix("-").isdigit() else 1
-        return cls(node.tag == "ol", number, node.attributes.get("type") or "1")
+        number = numerals.whole_number(start.removeprefix("-"))
+        sign = -1 if start.startswith("-") else 1
+        return cls(node.tag == "ol", 1 if number is None else sign * number, node.attributes.get("type") or "1")
 
     def marker(self, item: LexborNode, depth: int) -> str:
         """What stands before ``item``, the next one, in a list ``depth`` deep (from 1)."""
         if not self.is_ordered:
             return BULLETS[min(depth, len(BULLETS)) - 1]
-        value = item.attributes.get("value") or ""
-        number = int(value) if value.isascii() and value.isdigit() else self.number
+        value = numerals.whole_number(item.attributes.get("value") or "")
+        number = self.number if value is None else value
         self.number = number + 1
         write = {"a": numerals.letters, "i": numerals.roman}.get(self.style.lower(), str)
         return f"{write(number).upper() if self.style.isupper() else write(number)}."

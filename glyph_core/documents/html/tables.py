@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborNode
 
 from glyph_core.documents.blocks import Cell, TableBlock
+from glyph_core.documents.numerals import whole_number
 
 _MAX_COLUMN_SPAN, _MAX_ROW_SPAN = 1000, 65_534  # the HTML standard's
-_MAX_GRID = 2_000_000  # places of a grid that are looked at to find empty columns
+MAX_GRID = 2_000_000  # places that a table's cells cover: more is no table, and would fill the memory
 
 
 @dataclass(slots=True)
@@ -45,14 +47,15 @@ class TableInMaking:
     def block(self) -> TableBlock | None:
         """The table without rows and columns that hold nothing; None where it holds nothing at all."""
         num_headers = next((i for i, is_header in enumerate(self.are_headers) if not is_header), len(self.rows))
-        rows = _without_empty_columns(_clipped(self.rows))
+        rows = _within_bounds(_without_empty_columns(_clipped(self.rows)))
         if not any(cell.text for row in rows for cell in row):
             return None
         return TableBlock(tuple(tuple(row) for row in rows), num_headers if num_headers < len(rows) else 0)
 
 
 def _span(value: str | None, largest: int) -> int:
-    return min(int(value), largest) if value and value.isascii() and value.isdigit() else 1
+    number = whole_number(value or "", largest)
+    return 1 if number is None else number
 
 
 def _clipped(rows: list[list[Cell]]) -> list[list[Cell]]:
@@ -61,6 +64,16 @@ def _clipped(rows: list[list[Cell]]) -> list[list[Cell]]:
         [Cell(cell.text, min(cell.row_span or len(rows), len(rows) - index), cell.column_span) for cell in row]
         for index, row in enumerate(rows)
     ]
+
+
+def _within_bounds(rows: list[list[Cell]]) -> list[list[Cell]]:
+    """``rows``, or their cells without spans where these would cover more places than a table has, or repeat as many
+    characters: what reaches down into a row may be shown in it once more."""
+    covered = sum(cell.row_span * cell.column_span for row in rows for cell in row)
+    repeated = sum(cell.row_span * len(cell.text) for row in rows for cell in row if cell.row_span > 1)
+    if max(covered, repeated) <= MAX_GRID:
+        return rows
+    return [[Cell(cell.text) for cell in row] for row in rows]
 
 
 def _without_empty_columns(rows: list[list[Cell]]) -> list[list[Cell]]:
@@ -75,7 +88,7 @@ def _without_empty_columns(rows: list[list[Cell]]) -> list[list[Cell]]:
                 column += 1
             places.append((index, column, cell))
             num_places += cell.column_span
-            if num_places > _MAX_GRID:
+            if num_places > MAX_GRID:
                 return rows
             for covered in range(column, column + cell.column_span):
                 reach[covered] = max(reach.get(covered, 0), index + cell.row_span)
@@ -83,7 +96,7 @@ def _without_empty_columns(rows: list[list[Cell]]) -> list[list[Cell]]:
     used = sorted({column for _, column, cell in places if cell.text})
     made: list[list[Cell]] = [[] for _ in rows]
     for index, column, cell in places:
-        span = sum(column <= other < column + cell.column_span for other in used)
+        span = bisect_left(used, column + cell.column_span) - bisect_left(used, column)
         if span:
             made[index].append(Cell(cell.text, cell.row_span, span))
     return made
