@@ -7,16 +7,16 @@ span, a citation) is a character offset into that joined text. ``place`` says wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
 
 from glyph_core.types import PageError
 
-if TYPE_CHECKING:
-    import numpy as np
-
+NO_PIXELS = np.zeros((0, 0), np.uint8)  # of a figure that is only told of
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -90,7 +90,7 @@ class FormulaBlock:
 class FigureBlock:
     """A picture in the flow of the text. ``text`` is its alternative text or caption, often empty."""
 
-    pixels: np.ndarray = field(repr=False)  # (height, width) gray or (height, width, 3), uint8
+    pixels: np.ndarray = field(repr=False)  # (height, width) gray or (height, width, 3), uint8; or NO_PIXELS
     text: str = ""
     width_pt: float | None = None  # as wide as it stands in the source; None: unknown
     place: SourcePlace | None = None
@@ -138,6 +138,13 @@ class Document:
     blocks: tuple[Block, ...] = field(repr=False)
     page_errors: tuple[PageError, ...] = ()  # pages of the source that are missing
     warnings: tuple[str, ...] = ()
+
+    def without_pixels(self) -> Document:
+        """The same, but that its figures are only told of: they may take a thousand times what the text does."""
+        if not any(isinstance(block, FigureBlock) for block in self.blocks):
+            return self
+        bare = (replace(one, pixels=NO_PIXELS) if isinstance(one, FigureBlock) else one for one in self.blocks)
+        return replace(self, blocks=tuple(bare))
 
     @cached_property
     def text(self) -> str:

@@ -30,14 +30,15 @@ _BINARY_SUFFIXES = frozenset(
 READABLE = "text, Markdown, HTML, PDF, DOCX, PNG, JPEG or TIFF"
 
 
-def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> Document:
+def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto", *, with_pixels: bool = True) -> Document:
     """The document in ``source`` as blocks in reading order.
 
     ``mode`` is for what has pages of its own: "reflow" takes their text, "native" shows them as the file draws them,
-    and "auto" decides for each page and says why in a warning.
+    and "auto" decides for each page and says why in a warning. Without ``with_pixels`` a PDF's figures are only told
+    of: drawing them is most of the work.
 
-    Raises EmptyDocumentError, DocumentTooLargeError (bytes or pixels), UnsupportedDocumentError (a type that we
-    don't read, named) and InvalidDocumentError (damaged bytes of a type that we do).
+    Raises EmptyDocumentError, DocumentTooLargeError (bytes, pages, pixels or memory), UnsupportedDocumentError (a type
+    that we don't read, named), InvalidDocumentError (damaged bytes of a type that we do) and DocumentTimeoutError.
     """
     num_bytes = len(source.content)
     if num_bytes > limits.max_document_bytes:
@@ -54,7 +55,7 @@ def parse(source: DocumentSource, limits: LimitConfig, mode: Mode = "auto") -> D
     if media_type == "image/tiff":
         return _read_frames(source, limits)
     if media_type == "application/pdf":
-        return read_pdf(source, limits, mode)
+        return read_pdf(source, limits, mode, with_pixels=with_pixels)
     if media_type == DOCX_TYPE:
         (document,) = isolation.stream(_DOCX, source, limits.max_image_pixels, limits=limits)
         return cast(Document, document)

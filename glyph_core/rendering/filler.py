@@ -50,6 +50,10 @@ class Filled:
     pictures: list[PlacedPicture] = field(repr=False)
     sizes: tuple[tuple[int, int], ...] = field(repr=False)  # (width, height) px of each page
 
+    @property
+    def num_bytes(self) -> int:
+        return self.segments.nbytes + sum(picture.pixels.nbytes for picture in self.pictures)
+
     def rules_of(self, page_index: int) -> list[Rule]:
         start, stop = (bisect_left(self.rules, page, key=attrgetter("page")) for page in (page_index, page_index + 1))
         return self.rules[start:stop]

@@ -34,7 +34,7 @@ def lay_out(blocks: Sequence[FlowBlock], starts: Sequence[int], config: RenderCo
     flow = Flow(config, atlas)
     for block, start in zip(blocks, starts, strict=True):
         flow.add(block, start)
-    return TextPages(config, atlas, *flow.finish(), blocks, starts, flow.warnings)
+    return TextPages(config, atlas, *flow.finish(), [block.place for block in blocks], starts, flow.warnings)
 
 
 class Flow:

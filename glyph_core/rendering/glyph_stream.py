@@ -20,6 +20,11 @@ class GlyphStream:
     lengths: np.ndarray | None = field(default=None, repr=False)  # (n,) uint8, characters of each; None: one
     colours: np.ndarray | None = field(default=None, repr=False)  # (n,) uint8, see colours.PALETTE; None: all black
 
+    @property
+    def num_bytes(self) -> int:
+        arrays = (self.glyphs, self.offsets, self.lengths, self.colours)
+        return sum(array.nbytes for array in arrays if array is not None)
+
     def offsets_of(self, indices: np.ndarray) -> np.ndarray:
         """indices (m,) into the stream → (m,) int32 offsets into the document's text."""
         return indices.astype(np.int32) if self.offsets is None else self.offsets[indices]

@@ -39,6 +39,10 @@ class ImagePages:
     def num_picture_pages(self) -> int:
         return len(self.pages)
 
+    @property
+    def num_bytes(self) -> int:
+        return sum(page.nbytes for page in self.pages)
+
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         return [DrawnPage(page.copy()) for page in self.pages[start:stop]]
 

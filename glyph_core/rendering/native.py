@@ -17,6 +17,7 @@ from glyph_core.rendering.placed import DrawnPage, PlacedGlyphs, Span
 from glyph_core.types import PageError
 
 POINTS_PER_INCH = 72
+WORD_BYTES = 300  # of a Word with its box, about
 Rasterise = Callable[[Sequence[int], float], Sequence[np.ndarray | PageError]]  # pages of the source, dpi
 DrawNotice = Callable[[str, tuple[int, int]], np.ndarray]  # words and the page's (width, height) → its pixels
 
@@ -39,6 +40,10 @@ class NativePages:
     @property
     def num_picture_pages(self) -> int:
         return len(self.blocks)
+
+    @property
+    def num_bytes(self) -> int:
+        return WORD_BYTES * sum(len(block.words) for block in self.blocks)
 
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         drawn: list[DrawnPage] = []

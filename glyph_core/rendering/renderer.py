@@ -27,26 +27,35 @@ _DEFAULT_LIMITS = LimitConfig()
 
 
 class LaidOut(NamedTuple):
-    document: Document
+    document: Document  # its figures without their pixels
     pages: Pages
     scripts: ScriptCounts  # the text's letters by script
     failed: dict[int, PageError]  # pages that could not be drawn, by their index
+
+    @property
+    def num_bytes(self) -> int:
+        """About."""
+        return 2 * len(self.document.text) + self.pages.num_bytes
 
 
 class PageRenderer:
     """Lays documents out and draws ranges of their pages. Thread-safe; one per process is enough.
 
     Every method takes the document's source, so that any renderer can draw any range: what one has laid out before it
-    remembers by the source's digest, up to ``max_cached_layouts`` documents.
+    remembers, up to ``max_cached_layouts`` documents of ``max_cached_bytes`` together, and always the last one.
     """
 
     def __init__(
-        self, config: RenderConfig, limits: LimitConfig = _DEFAULT_LIMITS, max_cached_layouts: int = 16
+        self,
+        config: RenderConfig,
+        limits: LimitConfig = _DEFAULT_LIMITS,
+        max_cached_layouts: int = 16,
+        max_cached_bytes: int = 512 * 1024**2,
     ) -> None:
         self.config = config
         self.limits = limits
         self._atlas = GlyphAtlas(config)
-        self._max_cached_layouts = max_cached_layouts
+        self._max_cached_layouts, self._max_cached_bytes = max_cached_layouts, max_cached_bytes
         self._layouts: OrderedDict[str, LaidOut] = OrderedDict()  # by source digest
         self._lock = threading.Lock()
 
@@ -129,13 +138,18 @@ class PageRenderer:
                 self._layouts.move_to_end(source.digest)
                 return self._layouts[source.digest]
         # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
-        document = parse(source, self.limits, self.config.mode)
-        laid_out = LaidOut(document, self._lay_out(document, source), count_scripts(document.text), {})
+        document = parse(source, self.limits, self.config.mode, with_pixels=self.config.figures == "set")
+        pages = self._lay_out(document, source)
+        laid_out = LaidOut(document.without_pixels(), pages, count_scripts(document.text), {})
         with self._lock:
             self._layouts[source.digest] = laid_out
-            while len(self._layouts) > self._max_cached_layouts:
+            while len(self._layouts) > 1 and self._has_too_many():
                 self._layouts.popitem(last=False)
         return laid_out
+
+    def _has_too_many(self) -> bool:
+        num_bytes = sum(laid_out.num_bytes for laid_out in self._layouts.values())
+        return len(self._layouts) > self._max_cached_layouts or num_bytes > self._max_cached_bytes
 
     def _lay_out(self, document: Document, source: DocumentSource) -> Pages:
         def rasterised(pages: Sequence[int], dpi: float) -> Sequence[np.ndarray | PageError]:

@@ -28,6 +28,8 @@ class Pages(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def num_picture_pages(self) -> int: ...  # of them, those whose text is no more than pixels to us
+    @property
+    def num_bytes(self) -> int: ...  # of memory that they take until they are drawn, about
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]: ...
     def placed(self, page_index: int) -> PlacedGlyphs: ...
     def spans(self, page_index: int) -> list[Span]: ...
@@ -56,6 +58,10 @@ class Sections:
     @property
     def num_picture_pages(self) -> int:
         return sum(part.num_picture_pages for part in self.parts)
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(part.num_bytes for part in self.parts)
 
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         drawn: list[DrawnPage] = []

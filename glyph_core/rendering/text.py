@@ -34,7 +34,7 @@ class TextPages:
     atlas: GlyphAtlas = field(repr=False)
     stream: GlyphStream = field(repr=False)
     filled: Filled = field(repr=False)
-    blocks: Sequence[FlowBlock] = field(repr=False)
+    places: Sequence[SourcePlace | None] = field(repr=False)  # of each block in the file
     starts: Sequence[int] = field(repr=False)  # offset of each block's text in the document's
     warnings: tuple[str, ...] = ()
 
@@ -45,6 +45,10 @@ class TextPages:
     @property
     def num_picture_pages(self) -> int:
         return 0
+
+    @property
+    def num_bytes(self) -> int:
+        return self.stream.num_bytes + self.filled.num_bytes
 
     def draw(self, start: int, stop: int, paper: Paper = FRESH) -> list[DrawnPage]:
         return [DrawnPage(self._draw(page_index, paper)) for page_index in range(start, stop)]
@@ -119,7 +123,7 @@ class TextPages:
 
     def _source_place(self, offset: int) -> SourcePlace | None:
         """Where the block stands that holds the character at ``offset``."""
-        return self.blocks[bisect_right(self.starts, offset) - 1].place
+        return self.places[bisect_right(self.starts, offset) - 1]
 
     def _draw(self, page_index: int, paper: Paper) -> np.ndarray:
         """(height, width) uint8, or (height, width, 3) where something on the page has a colour."""

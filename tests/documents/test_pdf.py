@@ -13,7 +13,9 @@ import pytest
 from glyph_core.config import LimitConfig
 from glyph_core.documents.blocks import Cell, Document, FigureBlock, NativePage, SourcePlace, TableBlock, TextBlock
 from glyph_core.documents.parse import parse
+from glyph_core.documents.pdf import reader
 from glyph_core.documents.pdf.rows import joined
+from glyph_core.documents.pdf.shelf import Shelf
 from glyph_core.documents.rasterise import rasterise
 from glyph_core.documents.source import read_source
 from glyph_core.documents.symbols import readable
@@ -313,6 +315,32 @@ def test_a_large_picture_is_a_figure_where_it_stands() -> None:
     assert figure.pixels.shape == (300, 600, 3)
     assert tuple(figure.pixels[150, 300]) == (255, 0, 0)
     assert figure.place == SourcePlace(0, pytest.approx((72, 200, 372, 350)))
+
+
+def pictured(page: pymupdf.Page) -> None:
+    page.insert_text((72, 100), "Above the picture", fontsize=10)
+    pixels = pymupdf.Pixmap(pymupdf.csGRAY, 20, 10, bytes(range(200)), 0)
+    page.insert_image((72, 200, 372, 350), pixmap=pixels)
+
+
+def test_figures_that_no_page_shows_are_only_told_of() -> None:
+    source = pdf(pictured)
+    with_pixels, without = parse(source, LIMITS), parse(source, LIMITS, with_pixels=False)
+    assert [block.pixels.size for block in without.blocks if isinstance(block, FigureBlock)] == [0]
+    assert [block.place for block in without.blocks] == [block.place for block in with_pixels.blocks]
+    assert without.text == with_pixels.text
+
+
+def test_the_pictures_of_many_pages_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2,000 pages a small file can make dozens of gigabytes of pixels."""
+    one = 300 * 600  # bytes of a picture of 300 × 150 pt at 144 dpi
+    monkeypatch.setattr(reader, "Shelf", lambda: Shelf(max_picture_bytes=2 * one))
+    document = read(pdf(*[pictured] * 9))
+    figures = [block for block in document.blocks if isinstance(block, FigureBlock)]
+    assert [figure.pixels.shape for figure in figures] == [(75, 150)] * 9  # 9 / 16 of one: at 1/2 they would be 9 / 4
+    assert [figure.width_pt for figure in figures] == [pytest.approx(300)] * 9
+    assert document.warnings == ("pictures are so many that they are read at 1/4 of their resolution",)
+    assert read(pdf(pictured, pictured)).warnings == ()
 
 
 def test_small_pictures_are_left_out_and_told() -> None:

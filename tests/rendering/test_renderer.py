@@ -269,3 +269,16 @@ def test_the_same_pages_of_another_size() -> None:
         assert len(same) < other.plan(text).num_pages
     assert same_pages(first, first, text, (1, 3)) == (1, 3)
     assert same_pages(first, second, picture(100, 60), (0,)) == (0,)
+
+
+def test_layouts_are_kept_by_what_they_take_and_hold_no_raw_pictures() -> None:
+    renderer = PageRenderer(MINI, max_cached_bytes=3 * 2**20)
+    sources = [picture(1000 + number, 1000) for number in range(4)]
+    for source in sources:
+        renderer.plan(source)
+    kept = list(renderer._layouts.values())
+    assert len(kept) == 2
+    assert [block.pixels.size for laid_out in kept for block in laid_out.document.blocks] == [0, 0]
+    large = picture(2400, 1500)
+    assert len(all_pages(renderer, large)) == 1  # alone it is more than may be kept, and is kept all the same
+    assert list(renderer._layouts) == [large.digest]

@@ -11,7 +11,7 @@ import numpy as np
 import pymupdf
 
 from glyph_core.documents.attempts import attempt_each
-from glyph_core.documents.blocks import Block, Box, FigureBlock, NativePage, SourcePlace, TextBlock, Word
+from glyph_core.documents.blocks import NO_PIXELS, Block, Box, FigureBlock, NativePage, SourcePlace, TextBlock, Word
 from glyph_core.documents.pdf.columns import gutters_of, in_columns
 from glyph_core.documents.pdf.lines import Line, holds, lines_of, vectors_of
 from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened
@@ -46,13 +46,15 @@ class _Figure:
     box: Box
 
 
-def read_pages(source: DocumentSource, pages: Sequence[int], mode: Mode) -> Iterator[ReadPage | PageError]:
-    """Each of ``pages`` as blocks, or why it has none."""
+def read_pages(
+    source: DocumentSource, pages: Sequence[int], mode: Mode, with_pixels: bool
+) -> Iterator[ReadPage | PageError]:
+    """Each of ``pages`` as blocks, or why it has none; its figures with their pixels or without."""
     document = opened(source)
-    return attempt_each(source, pages, lambda index: _read(document.load_page(index), mode), MUPDF_ERRORS)
+    return attempt_each(source, pages, lambda index: _read(document.load_page(index), mode, with_pixels), MUPDF_ERRORS)
 
 
-def _read(page: pymupdf.Page, mode: Mode) -> ReadPage:
+def _read(page: pymupdf.Page, mode: Mode, with_pixels: bool) -> ReadPage:
     area = float(page.rect.width * page.rect.height)
     if mode == "native":
         return ReadPage(page.number, [_native(page, "", keeps_text=True)])
@@ -67,7 +69,7 @@ def _read(page: pymupdf.Page, mode: Mode) -> ReadPage:
     for line in lines:
         sizes[round(2 * line.size) / 2] += len(line.text)
     num_small = sum(_is_small(box, area) and min(_sides(box)) >= _MIN_TOLD_PT for box in pictures)
-    return ReadPage(page.number, _reflowed(page, lines, vectors, pictures), sizes, num_small)
+    return ReadPage(page.number, _reflowed(page, lines, vectors, pictures, with_pixels), sizes, num_small)
 
 
 def _native(page: pymupdf.Page, reason: str, *, keeps_text: bool) -> NativePage:
@@ -97,13 +99,13 @@ def _pictures(page: pymupdf.Page) -> list[Box]:
 
 
 def _reflowed(
-    page: pymupdf.Page, lines: list[Line], vectors: list[Box], pictures: list[Box]
+    page: pymupdf.Page, lines: list[Line], vectors: list[Box], pictures: list[Box], with_pixels: bool
 ) -> list[Paragraph | Block]:
     tables = tables_of(vectors, lines, page.number)
     in_tables = {id(line) for table in tables for line in table.lines}
     flowing = [line for line in lines if id(line) not in in_tables]
     straight = [line for line in flowing if line.is_straight]
-    figures = _figures(page, pictures, lines)
+    figures = _figures(page, pictures, lines, with_pixels)
     things: list[Line | PdfTable | _Figure] = [*straight, *tables, *figures]
     words = words_in(lines)
     parts: list[Paragraph | Block] = []
@@ -128,7 +130,7 @@ def _reflowed(
     return parts
 
 
-def _figures(page: pymupdf.Page, pictures: list[Box], lines: list[Line]) -> list[_Figure]:
+def _figures(page: pymupdf.Page, pictures: list[Box], lines: list[Line], with_pixels: bool) -> list[_Figure]:
     """Pictures that are large enough to tell something and don't lie under the text."""
     area = page.rect.width * page.rect.height
     figures: list[_Figure] = []
@@ -139,7 +141,7 @@ def _figures(page: pymupdf.Page, pictures: list[Box], lines: list[Line]) -> list
         if any(holds(box, line.box) for line in lines) or any(holds(other.box, box) for other in figures):
             continue
         dpi = min(_FIGURE_DPI, 72 * (_MAX_FIGURE_PIXELS / (width * height)) ** 0.5)
-        pixels: np.ndarray = pixels_of(page, dpi, pymupdf.Rect(box))
+        pixels: np.ndarray = pixels_of(page, dpi, pymupdf.Rect(box)) if with_pixels else NO_PIXELS
         figures.append(_Figure(FigureBlock(pixels, width_pt=width, place=SourcePlace(page.number, box)), box))
     return figures
 

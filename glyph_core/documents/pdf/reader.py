@@ -10,6 +10,7 @@ from glyph_core.config import LimitConfig
 from glyph_core.documents.blocks import Block, Document, NativePage, SourcePlace, TextBlock
 from glyph_core.documents.paged import count_pages, each_page
 from glyph_core.documents.pdf.running import running_parts
+from glyph_core.documents.pdf.shelf import Shelf
 from glyph_core.errors import EmptyDocumentError, InvalidDocumentError
 from glyph_core.types import DocumentSource, PageError
 
@@ -24,29 +25,30 @@ _LARGER = 1.15  # than the text around it: a heading
 _MAX_HEADING_CHARS, _MAX_HEADING_ROWS, _MAX_LEVEL = 200, 3, 4
 
 
-def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode) -> Document:
-    """The PDF in ``source`` as blocks.
+def read_pdf(source: DocumentSource, limits: LimitConfig, mode: Mode, *, with_pixels: bool = True) -> Document:
+    """The PDF in ``source`` as blocks, its figures with their pixels or only told of.
 
     Raises UnsupportedDocumentError (a password), InvalidDocumentError, EmptyDocumentError and DocumentTooLargeError
     (pages), and the first page's error where no page can be read.
     """
     num_pages = count_pages(f"{_PDF}.opening:num_pages", source, limits)
-    read: list[ReadPage] = []
+    shelf = Shelf()
     errors: list[PageError] = []
-    for page in each_page(f"{_PDF}.pages:read_pages", source, range(num_pages), mode, limits=limits):
+    for page in each_page(f"{_PDF}.pages:read_pages", source, range(num_pages), mode, with_pixels, limits=limits):
         if isinstance(page, PageError):
             errors.append(page)
         else:
-            read.append(page)
-    if errors and not read:
+            shelf.add(page)
+    if errors and not shelf.pages:
         raise InvalidDocumentError(
             f"no page of PDF {source.name!r} could be read; the first: {errors[0].reason}; export it again"
         )
-    blocks = tuple(_blocks(read))
+    blocks = tuple(_blocks(shelf.pages))
     if not any(isinstance(block, NativePage) or block.text.strip() for block in blocks):
         missing = f"; {errors[0]}, and {len(errors) - 1} more" if errors else ""
         raise EmptyDocumentError(f"PDF {source.name!r} has only blank pages{missing}")
-    return Document(source.name, source.digest, "application/pdf", blocks, tuple(errors), _warnings(read, errors, mode))
+    warnings = _warnings(shelf, errors, mode)
+    return Document(source.name, source.digest, "application/pdf", blocks, tuple(errors), warnings)
 
 
 def _blocks(pages: Sequence[ReadPage]) -> Iterator[Block]:
@@ -99,18 +101,20 @@ def _text_block(part: Paragraph, page: int, body: float, levels: dict[float, int
     return TextBlock(part.text, "paragraph", place=place)
 
 
-def _warnings(pages: Sequence[ReadPage], errors: Sequence[PageError], mode: Mode) -> tuple[str, ...]:
+def _warnings(shelf: Shelf, errors: Sequence[PageError], mode: Mode) -> tuple[str, ...]:
     """Which pages are shown as they are drawn and why, which without their small pictures, and which are missing."""
     shown: dict[str, list[int]] = {}
-    for page in pages:
+    for page in shelf.pages:
         for part in page.parts:
             if isinstance(part, NativePage) and mode == "auto":
                 shown.setdefault(part.reason, []).append(page.page + 1)
     warnings = [f"{_pages(found)} shown as drawn: {reason}" for reason, found in shown.items()]
-    with_pictures = [page.page + 1 for page in pages if page.num_small_pictures]
+    with_pictures = [page.page + 1 for page in shelf.pages if page.num_small_pictures]
     if with_pictures:
-        number = sum(page.num_small_pictures for page in pages)
+        number = sum(page.num_small_pictures for page in shelf.pages)
         warnings.append(f"{_pages(with_pictures)} shown without small pictures such as logos, {number} in all")
+    if shelf.reduction > 1:
+        warnings.append(f"pictures are so many that they are read at 1/{shelf.reduction} of their resolution")
     return (*warnings, *(str(error) for error in errors))
 
 
