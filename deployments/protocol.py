@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from glyph_core.config import EvidenceConfig, ReadingConfig, RenderConfig, SamplingConfig
+from glyph_core.documents.language import drawn_digest
 from glyph_core.types import Message, Page, PageChoice, PageError, PagePlan
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class RangeRequest:
         return self.stop - self.start
 
     def page_digest(self, page_index: int) -> str:
-        return self.render.page_digest(self.document.digest, page_index)
+        return self.render.page_digest(drawn_digest(self.document.name, self.document.digest), page_index)
 
     def after(self, num_pages: int) -> RangeRequest:
         """What is left of the range when its first ``num_pages`` have come."""

@@ -16,6 +16,7 @@ from deployments.files.upload import received_upload
 from deployments.openai_answers import Json
 from deployments.queries import Query, query_of
 from deployments.visits import file_owner, visit_of
+from glyph_core.documents.language import drawn_digest
 from glyph_core.errors import NotFoundError, StageError
 from glyph_core.storage.files import StoredFile
 
@@ -107,7 +108,7 @@ def files_router(gateway: Gateway) -> APIRouter:
         render = gateway.previews.render_config(request.query_params)
         file = await asyncio.to_thread(store.get, file_owner(request), file_id)
         # The same bytes under the same configuration make the same picture, and whose it is is asked each time.
-        tag = f'"{render.page_digest(file.digest, int(number) - 1)}"'
+        tag = f'"{render.page_digest(drawn_digest(file.name, file.digest), int(number) - 1)}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)

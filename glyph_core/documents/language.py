@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from glyph_core.types import digest_of
+
 # By pygments' names. Suffixes that more than one language has are left out.
 _SUFFIXES = {
     ".bash": "bash",
@@ -47,4 +49,16 @@ def language_of(name: str, text: str) -> str:
     match = _INTERPRETER.match(text)
     if match:
         return _NAMES.get(match[1], match[1])
+    return language_named(name)
+
+
+def language_named(name: str) -> str:
+    """What the suffix of a document's ``name`` hints; empty for prose."""
     return _SUFFIXES.get(PurePath(name).suffix.lower(), "")
+
+
+def drawn_digest(name: str, digest: str) -> str:
+    """Names what a document's pages are made of: its bytes (``digest``), and what its name says that they are, since
+    code is set in cells and may have colours."""
+    language = language_named(name)
+    return digest_of(digest.encode(), language.encode()) if language else digest

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from glyph_core.config import EvidenceConfig
+from glyph_core.documents.language import drawn_digest
 from glyph_core.evidence.lookup import Found, look_up
 from glyph_core.evidence.passages import Passage, passages_of
 from glyph_core.evidence.places import PlacedDocuments, regions_of
@@ -80,7 +81,7 @@ class EvidenceFinder:
 
     def __init__(self, renderer: PlacedDocuments, max_documents: int = 8) -> None:
         self._renderer, self._max_documents = renderer, max_documents
-        self._texts: OrderedDict[str, SourceText] = OrderedDict()  # by source digest
+        self._texts: OrderedDict[str, SourceText] = OrderedDict()  # by what their pages are made of
         self._lock = threading.Lock()
 
     def find(self, document: DocumentSource, query: EvidenceQuery) -> DocumentEvidence:
@@ -113,13 +114,14 @@ class EvidenceFinder:
         )
 
     def _text(self, document: DocumentSource) -> SourceText:
+        key = drawn_digest(document.name, document.digest)
         with self._lock:
-            if document.digest in self._texts:
-                self._texts.move_to_end(document.digest)
-                return self._texts[document.digest]
+            if key in self._texts:
+                self._texts.move_to_end(key)
+                return self._texts[key]
         text = SourceText(self._renderer.text(document), self._renderer.text_ranges(document))
         with self._lock:
-            self._texts[document.digest] = text
+            self._texts[key] = text
             while len(self._texts) > self._max_documents:
                 self._texts.popitem(last=False)
         return text

@@ -11,6 +11,7 @@ import numpy as np
 
 from glyph_core.config import LimitConfig, RenderConfig
 from glyph_core.documents.blocks import Document
+from glyph_core.documents.language import drawn_digest
 from glyph_core.documents.paged import check_num_pages
 from glyph_core.documents.parse import parse
 from glyph_core.documents.rasterise import rasterise
@@ -56,7 +57,7 @@ class PageRenderer:
         self.limits = limits
         self._atlas = GlyphAtlas(config)
         self._max_cached_layouts, self._max_cached_bytes = max_cached_layouts, max_cached_bytes
-        self._layouts: OrderedDict[str, LaidOut] = OrderedDict()  # by source digest
+        self._layouts: OrderedDict[tuple[str, str], LaidOut] = OrderedDict()  # by source digest and name
         self._lock = threading.Lock()
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
@@ -130,19 +131,21 @@ class PageRenderer:
         return pages
 
     def _page_plan(self, source: DocumentSource, page_index: int, size: tuple[int, int]) -> PagePlan:
-        return PagePlan(page_index, *size, self.config.page_digest(source.digest, page_index))
+        digest = drawn_digest(source.name, source.digest)
+        return PagePlan(page_index, *size, self.config.page_digest(digest, page_index))
 
     def _layout(self, source: DocumentSource) -> LaidOut:
+        key = source.digest, source.name  # warnings name the document: nobody is told another's name for the same bytes
         with self._lock:
-            if source.digest in self._layouts:
-                self._layouts.move_to_end(source.digest)
-                return self._layouts[source.digest]
+            if key in self._layouts:
+                self._layouts.move_to_end(key)
+                return self._layouts[key]
         # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
         document = parse(source, self.limits, self.config.mode, with_pixels=self.config.figures == "set")
         pages = self._lay_out(document, source)
         laid_out = LaidOut(document.without_pixels(), pages, count_scripts(document.text), {})
         with self._lock:
-            self._layouts[source.digest] = laid_out
+            self._layouts[key] = laid_out
             while len(self._layouts) > 1 and self._has_too_many():
                 self._layouts.popitem(last=False)
         return laid_out

@@ -281,4 +281,21 @@ def test_layouts_are_kept_by_what_they_take_and_hold_no_raw_pictures() -> None:
     assert [block.pixels.size for laid_out in kept for block in laid_out.document.blocks] == [0, 0]
     large = picture(2400, 1500)
     assert len(all_pages(renderer, large)) == 1  # alone it is more than may be kept, and is kept all the same
-    assert list(renderer._layouts) == [large.digest]
+    assert list(renderer._layouts) == [(large.digest, large.name)]
+
+
+def test_nobody_is_told_what_another_calls_the_same_bytes(renderer: PageRenderer) -> None:
+    first, second = (renderer.plan(source_of("no PDF", name)) for name in ("secret merger.pdf", "b.pdf"))
+    assert "secret merger" in first.warnings[0]
+    assert "secret merger" not in str(second)
+    assert first.pages == second.pages  # which are drawn and encoded once
+
+
+def test_pages_of_bytes_that_another_name_makes_code_have_digests_of_their_own() -> None:
+    renderer = PageRenderer(preset("glyph-en"))
+    content = "def answer():\n    return 42\n" * 40
+    prose, code, other = (renderer.plan(source_of(content, name)) for name in ("a.txt", "a.py", "b.py"))
+    assert {page.digest for page in prose.pages}.isdisjoint(page.digest for page in code.pages)
+    assert code.pages == other.pages
+    drawn = [renderer.render(source_of(content, name), 0, 1)[0].pixels for name in ("a.txt", "a.py")]
+    assert drawn[0].shape != drawn[1].shape or (drawn[0] != drawn[1]).any()
