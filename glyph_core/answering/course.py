@@ -170,16 +170,18 @@ class Course:
         """The answer with its citations and its grounding. That they can't be had costs a warning, not the answer."""
         wanted, names = self.task.evidence, [plan.name for plan in self.plans]
         if wanted.is_off or not answer.text or self._is_absent(answer):
-            return conclude(answer, names, [], wanted)
+            return conclude(answer, names, {}, wanted)
         question = self.task.messages[-1].text
         asked = tuple(
             (document, EvidenceQuery(answer.text, question, pages, wanted))
             for document, pages in enumerate(answer.pages_read)
+            if pages
         )
-        evidence: list[DocumentEvidence] | str = yield LookUp(asked, render)
-        if isinstance(evidence, str):
-            self._notes.append(f"the answer has no citations, and its values were not looked up: {evidence}")
+        told: list[DocumentEvidence] | str = yield LookUp(asked, render)
+        if isinstance(told, str):
+            self._notes.append(f"the answer has no citations, and its values were not looked up: {told}")
             return answer
+        evidence = {document: one for (document, _), one in zip(asked, told, strict=True)}
         concluded = conclude(answer, names, evidence, wanted)
         schema = self.task.sampling.json_schema
         if concluded.written is None or schema is None or self.reader.masks.accepts(schema, concluded.text):

@@ -14,18 +14,19 @@ from glyph_core.types import Answer, Citation
 
 
 def conclude(
-    answer: Answer, names: Sequence[str], evidence: Sequence[DocumentEvidence], wanted: EvidenceConfig
+    answer: Answer, names: Sequence[str], evidence: Mapping[int, DocumentEvidence], wanted: EvidenceConfig
 ) -> Answer:
-    """The answer with its citations and its grounding; ``names`` and ``evidence`` are the documents'.
+    """The answer with its citations and its grounding; ``names`` are all documents', and ``evidence`` is of those that
+    it was read from, by their index.
 
     Nothing is grounded where a document has pages without text: what does not stand in the others may stand there.
     """
     edits: list[Edit] = []
-    if wanted.grounding != "off" and evidence and all(one.has_text for one in evidence):
-        found = [one.values for one in evidence]
+    if wanted.grounding != "off" and evidence and all(one.has_text for one in evidence.values()):
+        found = [one.values for one in evidence.values()]
         grounding, edits = ground(answer.text, values_of(answer.text), found, wanted.grounding)
         answer = replace(answer, grounding=grounding)
-    cited = _best(answer.text, [(d, passage) for d, one in enumerate(evidence) for passage in one.passages])
+    cited = _best(answer.text, [(d, passage) for d, one in evidence.items() for passage in one.passages])
     citations = tuple(_citation(document, names[document], passage, edits) for document, passage in cited)
     if edits:
         answer = replace(answer, text=apply(answer.text, edits), written=answer.text)

@@ -195,6 +195,9 @@ def test_small_documents_stand_together_and_a_long_one_by_itself() -> None:
         [(3, 0), (3, 1)],
     ]
     assert (answer.text, answer.citations[0].name) == ("900 EUR", "d3")
+    assert [document for look in script.asked for document, _ in look.asked] == [3]  # the others' pages were not read
+    assert answer.grounding is not None
+    assert [value.text for value in answer.grounding.supported] == ["900", "EUR"]
 
 
 def test_of_a_model_without_probabilities_what_stands_on_the_pages_comes_first() -> None:

@@ -66,7 +66,9 @@ def in_process(answer: Answer, wanted: EvidenceConfig) -> Answer:
     sources = (DocumentSource("lease.txt", LEASE), DocumentSource("annex.txt", ANNEX))
     bare = replace(answer, text=answer.written or answer.text, written=None, citations=(), grounding=None)
     query = EvidenceQuery(bare.text, "What is the reference?", (0,), wanted)
-    return conclude(bare, [s.name for s in sources], [finder.find(source, query) for source in sources], wanted)
+    return conclude(
+        bare, [s.name for s in sources], dict(enumerate(finder.find(source, query) for source in sources)), wanted
+    )
 
 
 @pytest.mark.parametrize("mode", ["repair", "flag", "off"])
