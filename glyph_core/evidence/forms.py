@@ -14,7 +14,7 @@ _NUMBERS = (
 _ONES = _NUMBERS.split()
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_PLAIN = re.compile(r"(?P<whole>\d+)(?P<rest>\.\d+)?")
+_PLAIN = re.compile(r"(?P<whole>\d{1,40})(?P<rest>\.\d+)?")  # a model that repeats itself writes thousands
 _WORDED_DATE = (
     re.compile(r"(?P<month>[A-Za-z]+)\.?\s+(?P<day>\d{1,2})(?:st|nd|rd|th)?,?\s*(?P<year>\d{4})"),
     re.compile(r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\s+(?:day\s+)?(?:of\s+)?(?P<month>[A-Za-z]+)\.?,?\s*(?P<year>\d{4})"),

@@ -115,6 +115,13 @@ def test_near_misses(text: str, answer: str, right: str) -> None:
     assert mended(text, answer, "flag") == answer
 
 
+def test_a_number_of_thousands_of_digits_is_looked_up_as_it_stands() -> None:
+    """What a model writes that repeats itself; Python refuses to make an int of it."""
+    sevens = "7" * 5000
+    assert [what.offset for what in found(f"No. {sevens} here", f"It is {sevens}.")] == [4]
+    assert found("nothing", sevens) == [Found()]
+
+
 def test_places_are_those_of_the_mended_answer() -> None:
     text = "ref 734091-Q, then AB-1234 and XY/9876-CD"
     answer = "First 7340912-Q, then AB-1234 and XY/9875-CD."
