@@ -18,7 +18,7 @@ from glyph_core.answering.calendar_dates import with_calendar_dates
 from glyph_core.errors import InvalidRequestError
 
 ANY_OBJECT = '{"type": "object"}'
-MAX_SCHEMA_CHARS = 100_000
+MAX_SCHEMA_CHARS, MAX_SCHEMA_DEPTH = 100_000, 100  # what compiles and checks them descends recursively
 PARAM = "response_format"
 # One blank or one line's beginning between JSON's parts: models write both, and no answer ends in endless blanks.
 _WHITESPACE = r"[ ]|\n[ ]{0,32}"
@@ -28,6 +28,10 @@ _LIMITS = LLParserLimits(verbose_errors=False)
 def schema_text(schema: Any) -> str:
     """``schema`` as the text that sampling takes. Raises InvalidRequestError for one that no answer can keep to, or
     that says what cannot be enforced."""
+    if _is_deeper(schema, MAX_SCHEMA_DEPTH):
+        raise InvalidRequestError(
+            f"the JSON schema is nested deeper than {MAX_SCHEMA_DEPTH} levels: simplify it", param=PARAM
+        )
     text = json.dumps(schema)
     if len(text) > MAX_SCHEMA_CHARS:
         raise InvalidRequestError(
@@ -128,6 +132,15 @@ class SchemaMask:
         elif token_id not in self._frame.eos:
             self._has_begun = True
             self._matcher.consume_token(token_id)
+
+
+def _is_deeper(value: Any, max_depth: int) -> bool:
+    """Whether objects and lists are nested deeper in ``value``."""
+    level = [value]
+    for _ in range(max_depth + 1):
+        parts = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [inner for part in parts for inner in part]
+    return bool(level)
 
 
 def _ends(matcher: LLMatcher, token_ids: Sequence[int]) -> bool:

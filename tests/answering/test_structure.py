@@ -100,6 +100,13 @@ def test_any_object(pipeline: Pipeline) -> None:
         assert answer.finish_reason == "length" or isinstance(json.loads(answer.text), dict)
 
 
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
 @pytest.mark.parametrize(
     ("schema", "fault"),
     [
@@ -111,12 +118,15 @@ def test_any_object(pipeline: Pipeline) -> None:
         ({"type": "string", "pattern": "^(a"}, "regex"),
         ({"enum": ["x" * 200_000]}, "characters"),
         ([], "JSON object"),
+        (nested(101), "deeper than 100 levels"),
+        (nested(100_000), "deeper than 100 levels"),
     ],
 )
 def test_schemas_that_nothing_can_keep_to(schema: Any, fault: str) -> None:
     with pytest.raises(InvalidRequestError, match=fault) as raised:
         schema_text(schema)
     assert raised.value.param == "response_format"
+    assert schema_text(nested(50))
 
 
 THINK, DONE, OPEN, CLOSE, EOS = 269, 270, 271, 272, 262  # of glyph-mini's tokenizer
