@@ -30,12 +30,19 @@ class TaskTemplate(Config):
     prompt: str = Field(min_length=1)
 
     def fill(self, question: str, num_documents: int) -> str:
-        """The question to ask. Raises InvalidRequestError for too few or too many documents."""
+        """The question to ask. Raises InvalidRequestError for too few or too many documents, and for a question that
+        the prompt has no place for."""
         most = num_documents if self.max_documents is None else self.max_documents
         if not self.min_documents <= num_documents <= most:
             wanted = f"{self.min_documents} {'or more' if self.max_documents is None else f'to {most}'}"
             raise InvalidRequestError(
                 f"the template {self.name!r} is about {wanted} documents, and {num_documents} came", param=PARAM
+            )
+        if question.strip() and _QUESTION not in self.prompt:
+            raise InvalidRequestError(
+                f"the template {self.name!r} takes no question: ask without one, or put {_QUESTION} where it is to "
+                "stand",
+                param=PARAM,
             )
         return self.prompt.replace(_QUESTION, question.strip()).strip()
 

@@ -31,6 +31,8 @@ def test_a_folder_s_templates_stand_over_the_shipped_ones(tmp_path: Path) -> Non
     assert templates["mine"].fill("ah", 0) == "Say ah, ah!"
     with pytest.raises(InvalidRequestError, match="1 to 3 documents, and 4 came"):
         templates["compare"].fill("", 4)
+    with pytest.raises(InvalidRequestError, match=r"takes no question.*\{question\}"):
+        templates["compare"].fill("Only rent.", 3)  # it would be dropped
 
 
 def test_too_few_documents() -> None:
