@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -9,6 +10,8 @@ from uuid import uuid4
 from glyph_core.config import EvidenceConfig, ReadingConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import DocumentPlan, DocumentSource, Message, PageChoice
+
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate: of bytes that are no UTF-8, or of one half of a UTF-16 pair
 
 
 def new_request_id() -> str:
@@ -66,11 +69,18 @@ def plans_shown(plans: Sequence[DocumentPlan], pages: PageChoice) -> list[Docume
 
 
 def check_messages(messages: Sequence[Message], num_documents: int) -> None:
-    """Raises InvalidRequestError unless each document belongs to exactly one turn and the user speaks last."""
+    """Raises InvalidRequestError unless each document belongs to exactly one turn, the user speaks last, and all texts
+    are made of whole characters."""
     if not messages or messages[-1].role != "user":
         raise InvalidRequestError("the last message must be the user's: it is the question", param="messages")
     if not messages[-1].text.strip():
         raise InvalidRequestError("the last message holds no text: ask a question there", param="messages")
+    for message in messages:
+        if (half := _HALF.search(message.text)) is not None:
+            raise InvalidRequestError(
+                f"a message holds half a character (U+{ord(half[0]):04X}): send its text as valid UTF-8",
+                param="messages",
+            )
     named = [index for message in messages for index in message.documents]
     if sorted(named) != list(range(num_documents)):
         raise InvalidRequestError(

@@ -12,6 +12,11 @@ from glyph_core.types import DocumentSource
 def read_source(path: str | PathLike[str]) -> DocumentSource:
     """The file at ``path``; raises InvalidRequestError where it cannot be read."""
     try:
-        return DocumentSource(Path(path).name, Path(path).read_bytes())
+        return DocumentSource(_shown(Path(path).name), Path(path).read_bytes())
     except OSError as error:
-        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
+        raise InvalidRequestError(f"{_shown(str(path))} cannot be read: {error.strerror}") from error
+
+
+def _shown(name: str) -> str:
+    """``name`` as text that can be written: file systems take any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
