@@ -42,7 +42,7 @@ class TrainConfig(Config):
     steps: int | None = Field(None, ge=1)
     seconds: float | None = Field(None, gt=0, description="of training, over all legs; start-up does not count")
     units_per_batch: float = Field(48_000, gt=0, description="work of a batch, in visual tokens")
-    num_workers: int = Field(14, ge=0)
+    num_workers: int = Field(14, ge=1)
     seed: int = 1
     matrix_rate: float = Field(0.02, description="learning rate of Muon")
     matrix_momentum: float = 0.95

@@ -131,6 +131,16 @@ def test_lora_changes_the_language_model_through_few_weights(tmp_path: Path, dat
     assert all(torch.equal(after[name], before[name]) for name in before if "embed_tokens" in name)
 
 
+def test_what_is_cut_is_not_taught_to_end_there(tmp_path: Path, data: Path) -> None:
+    reader = Reader.of(resolve_checkpoint(str(make_tiny(tmp_path / "llava", "llava"))))
+    sample = JsonlSamples(data, 1).draw(0)
+    encoded, end = tuple(reader.tokenizer.encode(sample.answer)), reader.checkpoint.eos_token_ids[0]
+    for length in (len(encoded), len(encoded) + 1, 512):
+        maker = ExampleMaker(config(tmp_path / "llava", data, max_answer_tokens=length), reader, SMALL)
+        ended = (*encoded, end)
+        assert maker.make(sample, 0).answer_ids == ended[:length]
+
+
 def test_what_a_stage_cannot_do(tmp_path: Path, data: Path) -> None:
     folder = make_tiny(tmp_path / "llava", "llava")
     with pytest.raises(ConfigError, match="one of them"):
@@ -138,9 +148,30 @@ def test_what_a_stage_cannot_do(tmp_path: Path, data: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "question": "b"}\n')
     with pytest.raises(ConfigError, match="line 1: it needs question, answer"):
         StageTrainer(config(folder, tmp_path / "bad.jsonl"), tmp_path / "run")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a", "question": null, "answer": "b"}\n')
+    with pytest.raises(ConfigError, match="line 1: it needs question, answer"):
+        StageTrainer(config(folder, tmp_path / "bad.jsonl"), tmp_path / "run")
+    with pytest.raises(ConfigError, match="batch_size=1 leaves 1 of 2 processes without an example"):
+        StageTrainer(config(folder, data, batch_size=1, micro_batch=1), tmp_path / "run", Pretended(0, 2))
     StageTrainer(config(folder, data, "align", steps=1), tmp_path / "run").run()
     with pytest.raises(ConfigError, match="other weights learn"):
         StageTrainer(config(folder, data), tmp_path / "run").resume()
+
+
+class Pretended(Ranks):
+    """Of several, without the others."""
+
+    def __init__(self, rank: int, count: int) -> None:
+        self.rank, self.count = rank, count
+
+
+def test_a_line_of_the_jsonl_ends_where_json_lets_it(tmp_path: Path) -> None:
+    """U+2028 and U+0085 stand in strings of JSON as they are, and end lines for ``splitlines``."""
+    line = {"text": "one\u2028two\u0085three", "question": "q", "answer": 12}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\r\n\n", encoding="utf-8", newline="")
+    sample = JsonlSamples(tmp_path / "a.jsonl", 1).draw(0)
+    assert sample.source.content.decode() == line["text"]
+    assert sample.answer == "12"
 
 
 def exact_trainer(settings: StageConfig, folder: Path, ranks: Ranks | None = None) -> StageTrainer:

@@ -30,7 +30,7 @@ class StageConfig(Config):
     steps: int = Field(1000, ge=1)
     batch_size: int = Field(32, ge=1, description="examples of a step, of all ranks together")
     micro_batch: int = Field(8, ge=1, description="examples of one forward")
-    max_answer_tokens: int = Field(512, ge=1, description="longer answers and transcriptions are cut")
+    max_answer_tokens: int = Field(512, ge=1, description="longer answers and transcriptions are cut, and not ended")
     rate: float = Field(1e-4, gt=0, description="highest learning rate of AdamW")
     warmup_steps: int = Field(30, ge=0)
     weight_decay: float = Field(0.0, ge=0)

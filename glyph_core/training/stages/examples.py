@@ -26,7 +26,7 @@ IGNORED = -100  # as a label: not learnt
 @dataclass(frozen=True, slots=True)
 class Example:
     prompt: Prompt
-    answer_ids: tuple[int, ...]  # ended
+    answer_ids: tuple[int, ...]  # ended, unless it was cut
     pages: tuple[np.ndarray, ...] = field(repr=False)
 
     @property
@@ -50,9 +50,9 @@ class ExampleMaker:
         message = Message("user", question, (0,))
         prompt = build_prompt([message], [plan], self._reader, [pages]).prompt
         drawn = self._renderer.render(sample.source, pages.start, pages.stop)
-        answer_ids = self._reader.tokenizer.encode(answer)[: self._config.max_answer_tokens]
-        end = self._reader.checkpoint.eos_token_ids[0]
-        return Example(prompt, (*answer_ids, end), tuple(page.pixels for page in drawn))
+        answer_ids = (*self._reader.tokenizer.encode(answer), self._reader.checkpoint.eos_token_ids[0])
+        kept = answer_ids[: self._config.max_answer_tokens]  # what is cut does not end there, nor is it to be learnt
+        return Example(prompt, kept, tuple(page.pixels for page in drawn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class JsonlSamples:
         """Raises ConfigError for a file that cannot be read, naming the line."""
         self._folder, self._seed = path.parent, seed
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at what JSON leaves in strings
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         self._lines = [_parsed(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -92,10 +92,7 @@ def _parsed(path: Path, number: int, line: str) -> dict[str, str]:
         sample = json.loads(line)
     except ValueError as error:
         raise ConfigError(f"{path}, line {number}: no JSON: {error}") from error
-    if (
-        not isinstance(sample, dict)
-        or not {"question", "answer"} <= sample.keys()
-        or not {"text", "file"} & sample.keys()
-    ):
+    told = {key for key, value in sample.items() if value is not None} if isinstance(sample, dict) else set()
+    if not {"question", "answer"} <= told or not {"text", "file"} & told:
         raise ConfigError(f"{path}, line {number}: it needs question, answer, and text or file")
-    return {key: str(value) for key, value in sample.items()}
+    return {key: str(sample[key]) for key in told}

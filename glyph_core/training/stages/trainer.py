@@ -37,6 +37,12 @@ class StageTrainer:
     def __init__(self, config: StageConfig, out: Path, ranks: Ranks | None = None) -> None:
         """Raises ModelError and ConfigError. ``out`` gets the log, the state, and in the end the checkpoint."""
         self.config, self.out, self.ranks = config, out, ranks or Ranks()
+        if config.batch_size < self.ranks.count:
+            idle = self.ranks.count - config.batch_size
+            raise ConfigError(
+                f"batch_size={config.batch_size} leaves {idle} of {self.ranks.count} processes without an example, and "
+                "the others would wait for them; raise it"
+            )
         self.device = pick_device(config.device)
         checkpoint = resolve_checkpoint(config.model)
         self._reader = Reader.of(checkpoint)
@@ -75,11 +81,11 @@ class StageTrainer:
         last = min(self.config.steps, until or self.config.steps)
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
             while self.step < last:
-                loss = self.train_step()
+                rate, loss = self.rate, self.train_step()
                 if self.ranks.is_first:
-                    log.write(json.dumps({"step": self.step, "loss": loss, "rate": self.rate}) + "\n")
+                    log.write(json.dumps({"step": self.step, "loss": loss, "rate": rate}) + "\n")
                     log.flush()
-                if self.step % 50 == 0:
+                if self.ranks.is_first and self.step % 50 == 0:
                     _log.info("step %d of %d: loss %.4f", self.step, self.config.steps, loss)
                 if self.ranks.is_first and (self.step % self.config.save_every == 0 or self.step == last):
                     save_state(self.state_dict(), self.out)
