@@ -19,7 +19,7 @@ _SAME_HEIGHT_PT = 12.0
 _Likeness = tuple[str, int, bool]
 _NUMBERS = re.compile(r"\d+|(?<![\w])[ivxlc]+(?![\w])", re.IGNORECASE)
 _COUNTS_ON = re.compile(
-    r"\s*(?:chapter|section|article|part|clause|schedule|exhibit|annex|appendix|第)\b", re.IGNORECASE
+    r"\s*(?:(?:chapter|section|article|part|clause|schedule|exhibit|annex|appendix)\b|第)", re.IGNORECASE
 )
 
 
