@@ -135,9 +135,7 @@ def _known(declared: str | None) -> str | None:
 
 
 def _is_multibyte(encoding: str) -> bool:
-    return codecs.lookup(encoding).name.startswith(
-        ("utf", "gb", "big5", "shift", "cp932", "cp949", "euc", "johab", "iso2022")
-    )
+    return codecs.lookup(encoding).name.startswith(_MULTIBYTE)
 
 
 def _guess(source: DocumentSource, encoding: str, confidence: float = 1.0) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -147,10 +147,6 @@ def _seq_of(connection: sqlite3.Connection, table: str, conditions: Conditions, 
     if row is None:
         raise NotFoundError(f"{param}={row_id!r} names nothing in this list", param=param)
     return int(row[0])
-
-
-def placeholders(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

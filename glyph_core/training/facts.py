@@ -7,7 +7,7 @@ trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -160,8 +160,3 @@ def by_key(key: str) -> Callable[[Material], str]:
 def by_key_of_several(key: str) -> Callable[[Material], str]:
     """Asks for all values of ``key``."""
     return lambda material: material.pick(ALL_FRAMES[material.wording]).format(k=key)
-
-
-def one_of(frames: Sequence[str], **parts: str) -> Callable[[Material], str]:
-    """Asks with one of ``frames``, filled with ``parts``."""
-    return lambda material: material.pick(frames).format(**parts)

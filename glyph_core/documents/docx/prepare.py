@@ -20,10 +20,6 @@ _WORD = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
     "http://purl.oclc.org/ooxml/wordprocessingml/main",
 )
-_RELATIONS = (
-    "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
-    "http://purl.oclc.org/ooxml/officeDocument/relationships",
-)
 # Wrappers whose content mammoth would drop with them
 _UNWRAPPED = frozenset({"fldSimple", "dir", "bdo", "moveTo", "ruby", "rubyBase", "rt", "smartTag", "customXml"})
 _INLINE, _DISPLAY, _CHUNK, _LABEL, _END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"

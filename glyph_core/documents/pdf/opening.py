@@ -12,7 +12,6 @@ from glyph_core.errors import EmptyDocumentError, InvalidDocumentError, Unsuppor
 from glyph_core.types import DocumentSource
 
 _MAX_OPEN = 2
-_STORE_MB = 64
 _open: OrderedDict[str, pymupdf.Document] = OrderedDict()  # by the digest of its source
 
 pymupdf.TOOLS.mupdf_display_errors(False)
