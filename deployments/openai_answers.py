@@ -15,9 +15,10 @@ from deployments.protocol import StageReport
 from deployments.readings_json import readings_json
 from deployments.same_gpu import placement_warnings
 from glyph_core.answering.task_templates import TaskTemplate
+from glyph_core.citations import Citation, Grounding, Region
 from glyph_core.config import LimitConfig, RenderConfig
 from glyph_core.errors import GlyphError, NotReadyError
-from glyph_core.types import Answer, Citation, Grounding, Progress, Region, TextDelta, Timings, Usage
+from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
 
 Json = dict[str, Any]
 TOLD_LIMITS = {"max_document_bytes", "max_request_bytes", "max_pages"}

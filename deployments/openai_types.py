@@ -14,9 +14,9 @@ from pydantic_core import from_json
 
 from deployments.vector_stores.filters import Filter, RankingOptions
 from glyph_core.answering.structure import ANY_OBJECT, schema_text
+from glyph_core.citations import GroundingMode
 from glyph_core.config import ReadingConfig
 from glyph_core.errors import InvalidRequestError
-from glyph_core.types import GroundingMode
 
 INERT: Mapping[str, tuple[Any, ...]] = {
     "audio": (),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from glyph_core.citations import GroundingMode
 from glyph_core.config.base import Config
-from glyph_core.types import GroundingMode
 
 
 class EvidenceConfig(Config):

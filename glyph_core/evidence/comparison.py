@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from rapidfuzz.distance import Levenshtein
 
+from glyph_core.citations import Region
 from glyph_core.documents.blocks import Document
 from glyph_core.evidence.alignment import Pair, align
 from glyph_core.evidence.clauses import clauses_of
@@ -18,7 +19,7 @@ from glyph_core.evidence.places import PlacedDocuments, regions_of
 from glyph_core.evidence.refinement import refined
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.rendering.placed import PlacedGlyphs, Span
-from glyph_core.types import DocumentSource, Region
+from glyph_core.types import DocumentSource
 
 MAX_CLAUSES = 5000  # of a document
 RowKind = Literal["same", "changed", "moved", "only_first", "only_second"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from glyph_core.citations import Citation
 from glyph_core.config import EvidenceConfig
 from glyph_core.evidence.finder import CitedPassage, DocumentEvidence
 from glyph_core.evidence.folding import loosely
 from glyph_core.evidence.grounding import Edit, apply, ground, moved
 from glyph_core.evidence.values import values_of
-from glyph_core.types import Answer, Citation
+from glyph_core.types import Answer
 
 
 def conclude(

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from glyph_core.citations import Region
 from glyph_core.config import EvidenceConfig
 from glyph_core.documents.language import drawn_digest
 from glyph_core.evidence.lookup import Found, look_up
@@ -14,7 +15,7 @@ from glyph_core.evidence.passages import Passage, passages_of
 from glyph_core.evidence.places import PlacedDocuments, regions_of
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.evidence.values import values_of
-from glyph_core.types import DocumentSource, Region
+from glyph_core.types import DocumentSource
 
 MAX_TEXT_CHARS = 400  # of a passage that is quoted
 MAX_AROUND_CHARS = 80  # before it, and behind it

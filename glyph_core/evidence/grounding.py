@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from glyph_core.citations import GroundedValue, Grounding, GroundingMode
 from glyph_core.evidence.folding import strictly
 from glyph_core.evidence.lookup import Found, NearMiss
 from glyph_core.evidence.values import Value
-from glyph_core.types import GroundedValue, Grounding, GroundingMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
+from glyph_core.citations import Region
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.rendering.placed import PlacedGlyphs, Span
-from glyph_core.types import DocumentSource, Region
+from glyph_core.types import DocumentSource
 
 MAX_REGIONS = 40  # of one citation: what goes on is a text of pages
 

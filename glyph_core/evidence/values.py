@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from rapidfuzz.distance import Levenshtein
 
+from glyph_core.citations import ValueKind
 from glyph_core.evidence.folding import EAST_ASIAN
-from glyph_core.types import ValueKind
 
 MIN_REPAIRED_CHARS = 6  # of a value: in a shorter one, one character of difference says too little
 

@@ -12,6 +12,7 @@ import pytest
 from glyph_core.answering.course import Course, Task
 from glyph_core.answering.demands import Count, Enlarge, LookUp, Read
 from glyph_core.answering.reader import Reader
+from glyph_core.citations import Region
 from glyph_core.config import (
     EvidenceConfig,
     LimitConfig,
@@ -27,7 +28,7 @@ from glyph_core.evidence.lookup import Found
 from glyph_core.evidence.values import values_of
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import Answer, DocumentPlan, Message, PagePlan, Region, TextDelta
+from glyph_core.types import Answer, DocumentPlan, Message, PagePlan, TextDelta
 
 MINI = preset("mini")
 ABSENT = "not stated"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from glyph_core.citations import GroundingMode
 from glyph_core.evidence.folding import fold_loosely, fold_strictly, loosely, strictly
 from glyph_core.evidence.grounding import apply, ground
 from glyph_core.evidence.lookup import Found, look_up
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.evidence.values import values_of
-from glyph_core.types import GroundingMode
 
 MIXED = "Straße\u00ad ﬁne  naïve\u200b\n合同　１２３ — “quoted” e\u0301 \U0001f600 한국어"
 

@@ -10,13 +10,13 @@ from random import Random
 
 import pytest
 
+from glyph_core.citations import Grounding
 from glyph_core.config import preset
 from glyph_core.evidence.grounding import apply, ground
 from glyph_core.evidence.lookup import look_up
 from glyph_core.evidence.source_text import SourceText
 from glyph_core.evidence.values import values_of
 from glyph_core.rendering.renderer import PageRenderer
-from glyph_core.types import Grounding
 from tests.evidence.planting import NUM_PLANTED, SENTENCES, Contract, Planted, contracts_of, planted_errors
 
 NUM_ANSWERS = 500
