@@ -17,34 +17,30 @@ same answers, token for token.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from os import PathLike
 
 import torch
 
+from glyph_core.answering.active import ActiveRequest
 from glyph_core.answering.course import Course, Task
-from glyph_core.answering.demands import Count, Demand, Enlarge, LookUp, Read
-from glyph_core.answering.inquiry import Inquiry
-from glyph_core.answering.prompts import DocumentPrompt, PageRange, page_ranges
+from glyph_core.answering.lookups import Lookups
+from glyph_core.answering.prompts import PageRange, page_ranges
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import AnswerRequest, plans_shown
 from glyph_core.config import EvidenceConfig, PipelineConfig, ReadingConfig, RenderConfig, SamplingConfig, preset
 from glyph_core.documents.source import read_source
 from glyph_core.engine.engine import Engine, TokenOutput
 from glyph_core.engine.memory_limit import limit_memory, plan_for
-from glyph_core.errors import GlyphError
-from glyph_core.evidence.finder import EvidenceFinder
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
-from glyph_core.model.token_counter import TokenCount, TokenCounter
-from glyph_core.rendering.renderer import PageRenderer
-from glyph_core.rendering.same_pages import same_pages
-from glyph_core.types import Answer, AnswerEvent, DocumentPlan, DocumentSource, Page, PageError
+from glyph_core.model.token_counter import TokenCounter
+from glyph_core.types import Answer, AnswerEvent, DocumentSource, Page, PageError
 from glyph_core.vision.encoder import VisionEncoder
 from glyph_core.vision.feature_cache import FeatureCache
 
 DocumentLike = DocumentSource | str | PathLike[str]  # a source, or a file's path
+RequestEvent = tuple[AnswerRequest, AnswerEvent]
 
 
 class Pipeline:
@@ -73,9 +69,7 @@ class Pipeline:
             checkpoint.max_model_len,
             constrain=self.reader.constrain,
         )
-        self.token_counter = TokenCounter.from_checkpoint(checkpoint.path)
-        self._renderers: dict[RenderConfig, PageRenderer] = {}
-        self._finders: dict[RenderConfig, EvidenceFinder] = {}
+        self._lookups = Lookups(config.limits, TokenCounter.from_checkpoint(checkpoint.path))
         self._features: FeatureCache[torch.Tensor] = FeatureCache(int(config.feature_cache_gb * 1e9))
         if config.model.num_threads:
             torch.set_num_threads(config.model.num_threads)
@@ -103,9 +97,7 @@ class Pipeline:
         reading: ReadingConfig | None = None,
     ) -> Answer:
         """One question about ``documents``. Raises an InvalidInputError for what can't be read or asked."""
-        sources = [
-            document if isinstance(document, DocumentSource) else read_source(document) for document in documents
-        ]
+        sources = _sources(documents)
         request = AnswerRequest.about(
             sources, question, system=system, sampling=sampling, render=render, evidence=evidence, reading=reading
         )
@@ -114,8 +106,7 @@ class Pipeline:
     def pin(self, documents: Sequence[DocumentLike], *, name: str = "") -> None:
         """Keeps the documents' KV blocks and features from eviction from now on, once they are read. Raises
         PinnedShareError where they need more than ``engine.pinned_share`` leaves."""
-        for document in documents:
-            source = document if isinstance(document, DocumentSource) else read_source(document)
+        for source in _sources(documents):
             course = self._course(AnswerRequest.about([source], "Pinned."))
             digests = [page.digest for page in course.plans[0].pages]
             self.engine.pin(f"{name}/{source.digest}/", digests, course.first.window_tokens(0))
@@ -123,8 +114,7 @@ class Pipeline:
 
     def unpin(self, documents: Sequence[DocumentLike], *, name: str = "") -> None:
         """They may be evicted again, like any other."""
-        for document in documents:
-            source = document if isinstance(document, DocumentSource) else read_source(document)
+        for source in _sources(documents):
             self.engine.unpin(f"{name}/{source.digest}/")
             self._features.unpin(f"{name}/{source.digest}/")
 
@@ -138,7 +128,7 @@ class Pipeline:
         for _, event in self._drive([request]):
             yield event
 
-    def _drive(self, requests: Sequence[AnswerRequest]) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+    def _drive(self, requests: Sequence[AnswerRequest]) -> Iterator[RequestEvent]:
         active = [self._open(request) for request in requests]
         try:
             while active:
@@ -148,7 +138,7 @@ class Pipeline:
                 for output in self.engine.step():
                     yield from self._deliver(active, output)
                 for running in [running for running in active if running.inquiry.is_finished]:
-                    answer = self._go_on(running)
+                    answer = running.go_on(self._lookups)
                     if answer is not None:
                         active.remove(running)
                         yield running.request, answer
@@ -157,15 +147,16 @@ class Pipeline:
                 for sequence_id in running.prompts:
                     self.engine.abort(sequence_id)
 
-    def _open(self, request: AnswerRequest) -> _Active:
+    def _open(self, request: AnswerRequest) -> ActiveRequest:
         course = self._course(request)
         steps = course.steps()
         next(steps)  # to read the windows
-        return _Active(request, course.first, self._renderer(request.render or self.render_config), steps)
+        render = course.task.render
+        return ActiveRequest(request, render, course.first, self._lookups.renderer(render), steps)
 
     def _course(self, request: AnswerRequest) -> Course:
         started_at = time.perf_counter()
-        renderer = self._renderer(request.render or self.render_config)
+        renderer = self._lookups.renderer(request.render or self.render_config)
         task = Task(
             request.request_id,
             request.messages,
@@ -184,15 +175,15 @@ class Pipeline:
             started_at=started_at,
         )
 
-    def _start_windows(self, running: _Active) -> None:
+    def _start_windows(self, running: ActiveRequest) -> None:
         """Windows of one request are read one after another: each would push the others' blocks out."""
         while running.inquiry.num_open == 0 and (started := running.inquiry.next_sequence()):
             sequence_id, running.prompts[started[0]] = started
             self.engine.add(sequence_id, running.prompts[sequence_id].prompt, running.request.sampling)
 
-    def _draw_and_encode(self, active: Sequence[_Active]) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+    def _draw_and_encode(self, active: Sequence[ActiveRequest]) -> Iterator[RequestEvent]:
         """The next pages that the engine wants, of all requests, in one forward of the vision tower."""
-        drawn: list[tuple[_Active, str, int, Page]] = []
+        drawn: list[tuple[ActiveRequest, str, int, Page]] = []
         digests: set[str] = set()  # of the pages that are drawn now: another request that wants one too gets it next
         for running in active:
             max_pages = self.config.credits.max_encode_batch - len(drawn)
@@ -212,7 +203,7 @@ class Pipeline:
         for running in active:
             yield running.request, running.inquiry.account.progress()
 
-    def _wanted(self, running: _Active, max_pages: int, digests: set[str]) -> Iterator[tuple[str, PageRange]]:
+    def _wanted(self, running: ActiveRequest, max_pages: int, digests: set[str]) -> Iterator[tuple[str, PageRange]]:
         """What is to be drawn next for a request, added to ``digests``; pages whose features are still at hand are fed
         on the way. Nothing for a sequence that has as many pages ahead of it as the served app would give it."""
         max_ahead = self.config.credits.encode_calls * self.config.credits.pages_per_encode_call
@@ -235,7 +226,7 @@ class Pipeline:
 
     def _feed(
         self,
-        running: _Active,
+        running: ActiveRequest,
         sequence_id: str,
         page_number: int,
         features: torch.Tensor,
@@ -244,7 +235,7 @@ class Pipeline:
         self.engine.feed(sequence_id, page_number, features)
         running.inquiry.note_page(sequence_id, page_number, error)
 
-    def _deliver(self, active: Sequence[_Active], output: TokenOutput) -> Iterator[tuple[AnswerRequest, AnswerEvent]]:
+    def _deliver(self, active: Sequence[ActiveRequest], output: TokenOutput) -> Iterator[RequestEvent]:
         running = next(running for running in active if output.request_id in running.prompts)
         deltas = running.inquiry.push(output)
         if running.inquiry.has_ended(output.request_id):
@@ -252,72 +243,6 @@ class Pipeline:
         for delta in deltas:
             yield running.request, delta
 
-    def _go_on(self, running: _Active) -> Answer | None:
-        """Does what the course demands, up to its next reading; the answer, if there is none."""
-        told: object = None
-        try:
-            while True:
-                demand = running.steps.send(told)
-                if isinstance(demand, Read):
-                    running.inquiry, running.renderer = demand.inquiry, self._renderer(demand.render)
-                    return None
-                told = self._told(running.request, demand)
-        except StopIteration as finished:
-            answer: Answer = finished.value
-            return answer
 
-    def _told(self, request: AnswerRequest, demand: Count | LookUp | Enlarge) -> object:
-        match demand:
-            case Count():
-                return self._count(request)
-            case LookUp():
-                finder = self._finder(self._renderer(demand.render))
-                return [finder.find(request.documents[document], query) for document, query in demand.asked]
-            case Enlarge():
-                return self._enlarged(request, demand)
-
-    def _enlarged(self, request: AnswerRequest, demand: Enlarge) -> list[DocumentPlan] | str:
-        first, larger = self._renderer(demand.render), self._renderer(demand.larger)
-        asked = zip(request.documents, demand.pages, strict=True)
-        try:
-            return [larger.plan(source).showing(same_pages(first, larger, source, pages)) for source, pages in asked]
-        except GlyphError as error:
-            return error.message
-
-    def _count(self, request: AnswerRequest) -> TokenCount:
-        renderer = self._renderer(request.render or self.render_config)
-        shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
-        counts = [self.token_counter.count(renderer.text(document, pages)) for document, pages in shown]
-        return TokenCount(sum(count.num_tokens for count in counts), any(count.estimated for count in counts))
-
-    def _finder(self, renderer: PageRenderer) -> EvidenceFinder:
-        if renderer.config not in self._finders:
-            self._finders[renderer.config] = EvidenceFinder(renderer)
-        return self._finders[renderer.config]
-
-    def _renderer(self, config: RenderConfig) -> PageRenderer:
-        if config not in self._renderers:
-            self._renderers[config] = PageRenderer(config, self.config.limits)
-        return self._renderers[config]
-
-
-@dataclass(slots=True)
-class _Active:
-    """A request that is being answered."""
-
-    request: AnswerRequest
-    inquiry: Inquiry  # the reading that is under way
-    renderer: PageRenderer  # its
-    steps: Generator[Demand, object, Answer]
-    prompts: dict[str, DocumentPrompt] = field(default_factory=dict)  # of all readings' sequences
-
-    def open_prompts(self) -> Iterator[tuple[str, DocumentPrompt]]:
-        return ((s, prompt) for s, prompt in self.prompts.items() if self.inquiry.is_open(s))
-
-    def draw(self, pages: PageRange) -> list[Page]:
-        started_at = time.perf_counter()
-        drawn = self.renderer.render(self.request.documents[pages.document], pages.start, pages.stop)
-        account = self.inquiry.account
-        account.stages.render_s += time.perf_counter() - started_at
-        account.pages_rendered.update(page.plan.digest for page in drawn)
-        return drawn
+def _sources(documents: Sequence[DocumentLike]) -> list[DocumentSource]:
+    return [document if isinstance(document, DocumentSource) else read_source(document) for document in documents]
