@@ -10,8 +10,8 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from glyph_core.errors import NotFoundError
-from glyph_core.storage.database import Order, rows_after
-from glyph_core.storage.files import DAY_S, NOT_EXPIRED, FileStore
+from glyph_core.storage.database import Order, one_row, rows_after
+from glyph_core.storage.files import DAY_S, NOT_EXPIRED, FileStore, no_such_file
 
 Status = Literal["in_progress", "completed", "failed"]
 Attributes = Mapping[str, str | float | bool]
@@ -92,9 +92,7 @@ class Collections:
 
     def get(self, owner: str, collection_id: str) -> Collection:
         """Raises NotFoundError where ``owner`` has no such collection."""
-        where = " AND ".join(("id = ?", *self._visible(owner)))
-        values = (collection_id, *self._visible(owner).values())
-        row = self._database.connection().execute(f"SELECT * FROM collections WHERE {where}", values).fetchone()
+        row = one_row(self._database.connection(), "collections", {"id = ?": collection_id, **self._visible(owner)})
         if row is None:
             message = f"there is no vector store {collection_id!r}; GET /v1/vector_stores lists yours"
             raise NotFoundError(message, param="vector_store_id")
@@ -196,10 +194,11 @@ class Collections:
         return {_NOT_STALE: self._now, "owner = ?": owner}
 
     def _attach(self, connection: sqlite3.Connection, collection_id: str, file_id: str, attributes: Attributes) -> None:
-        values = (collection_id, file_id, json.dumps(attributes), self._now)
-        connection.execute(
-            "INSERT OR IGNORE INTO members (collection, id, attributes, created_at) VALUES (?, ?, ?, ?)", values
-        )
+        columns, values = "collection, id, attributes, created_at", (collection_id, file_id, json.dumps(attributes))
+        try:
+            connection.execute(f"INSERT OR IGNORE INTO members ({columns}) VALUES (?, ?, ?, ?)", (*values, self._now))
+        except sqlite3.IntegrityError as error:  # it was deleted since it was asked for
+            raise no_such_file(file_id) from error
         connection.execute(
             "INSERT OR IGNORE INTO texts (digest, render) SELECT digest, ? FROM files WHERE id = ?",
             (self.render, file_id),

@@ -114,6 +114,13 @@ class Database:
         connection.execute("COMMIT")
 
 
+def one_row(connection: sqlite3.Connection, table: str, conditions: Conditions) -> sqlite3.Row | None:
+    """The row that meets them all, if there is one."""
+    statement = f"SELECT * FROM {table} WHERE {' AND '.join(conditions)}"
+    row: sqlite3.Row | None = connection.execute(statement, tuple(conditions.values())).fetchone()
+    return row
+
+
 def rows_after(
     connection: sqlite3.Connection,
     table: str,

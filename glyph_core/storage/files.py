@@ -21,7 +21,7 @@ from uuid import uuid4
 from glyph_core.config.storage import StoreConfig
 from glyph_core.errors import ConfigError, NotFoundError, QuotaError
 from glyph_core.storage.blobs import BlobStore
-from glyph_core.storage.database import Database, Order, rows_after
+from glyph_core.storage.database import Database, Order, one_row, rows_after
 from glyph_core.types import DocumentSource, digest_of
 
 INDEX_NAME = "index.sqlite3"
@@ -78,11 +78,9 @@ class FileStore:
 
     def get(self, owner: str, file_id: str) -> StoredFile:
         """Raises NotFoundError where ``owner`` has no such file."""
-        where = " AND ".join(("id = ?", *self._visible(owner)))
-        values = (file_id, *self._visible(owner).values())
-        row = self.database.connection().execute(f"SELECT * FROM files WHERE {where}", values).fetchone()
+        row = one_row(self.database.connection(), "files", {"id = ?": file_id, **self._visible(owner)})
         if row is None:
-            raise _no_such_file(file_id)
+            raise no_such_file(file_id)
         return _file_of(row)
 
     def list_after(
@@ -195,7 +193,7 @@ def _file_of(row: sqlite3.Row) -> StoredFile:
     return StoredFile(**{field.name: row[field.name] for field in fields(StoredFile)})
 
 
-def _no_such_file(file_id: str) -> NotFoundError:
+def no_such_file(file_id: str) -> NotFoundError:
     return NotFoundError(f"there is no file {file_id!r}; GET /v1/files lists yours", param="file_id")
 
 
@@ -205,4 +203,4 @@ def _gone_means_deleted(file_id: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise _no_such_file(file_id) from error
+        raise no_such_file(file_id) from error

@@ -124,6 +124,21 @@ def test_what_leaves_a_collection_and_what_leaves_with_a_file(collections: Colle
     assert files.get("ana", first).id == first
 
 
+def test_a_file_that_is_deleted_while_it_is_put_in(
+    collections: Collections, files: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, kept, gone = collections.create("ana", "contracts"), add(files), add(files, b"gone")
+    found = files.get("ana", gone)
+    files.delete("ana", gone)
+    monkeypatch.setattr(files, "get", lambda owner, file_id: found)  # as it was a moment ago
+    with pytest.raises(NotFoundError, match=gone):
+        collections.add("ana", made.id, gone, {})
+    with pytest.raises(NotFoundError, match=gone):
+        collections.create("ana", "papers", file_ids=[kept, gone])
+    assert [one.name for one in collections.list_after("ana", limit=9)[0]] == ["contracts"]
+    assert collections.get("ana", made.id).num_files == {}
+
+
 def test_collections_expire_after_they_were_last_used(collections: Collections, clock: Clock) -> None:
     collection = collections.create("ana", "c", keep_days=1)
     clock.now += 86_399
