@@ -13,13 +13,13 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from glyph_core.answering.combination import Verdict, sum_usage, weigh
+from glyph_core.answering.combination import sum_usage, weigh
 from glyph_core.answering.demands import Count, Demand, Enlarge, LookUp, Read
+from glyph_core.answering.findings import locate, pages_together
 from glyph_core.answering.inquiry import Account, Inquiry
 from glyph_core.answering.reader import Reader
 from glyph_core.answering.scope import scope_of
 from glyph_core.answering.second_look import doubts_about, is_better, larger_look, look_of, pages_in_question
-from glyph_core.answering.windows import Selection
 from glyph_core.config import EvidenceConfig, LimitConfig, ReadingConfig, RenderConfig, SamplingConfig
 from glyph_core.errors import ContextLengthError, DocumentTooLargeError
 from glyph_core.evidence.conclusion import conclude
@@ -29,10 +29,6 @@ from glyph_core.readings import Candidate, PagesOfDocuments, SecondLook, Windows
 from glyph_core.types import Answer, DocumentPlan, Message
 
 DOUBTFUL = 0.5  # of a confidence that is a probability
-CITED_PAGES = 2  # of a finding, that are read together with others'
-STANDS = 0.75  # similarity from which on words stand on a page, rather than some of them here and there
-LOOKED_UP = 4  # times as many findings as are told
-WHERE = EvidenceConfig(citations=True, grounding="off")
 
 Steps = Generator[Demand, Any, Any]
 
@@ -101,8 +97,9 @@ class Course:
         config = self.task.reading.windows
         best, combined = verdict.best, None
         if config.combine and len(verdict.found) > 1:
-            verdict, located = yield from self._located(verdict, config.max_candidates)
-            selection, num_shown = self._together(located)
+            question = self.task.messages[-1].text
+            verdict, located = yield from locate(verdict, config.max_candidates, question, self.task.render)
+            selection, num_shown = pages_together(located, self.first)
             best = verdict.best
             if num_shown > 1:
                 self.account.reading = "best pages"
@@ -119,52 +116,6 @@ class Course:
         confidence = best.probability if best.answer.confidence_is_calibrated else best.answer.confidence
         windows = WindowsRead(len(answers), candidates, combined)
         return replace(best.answer, confidence=confidence, windows=windows)
-
-    def _located(self, verdict: Verdict, max_candidates: int) -> Steps:
-        """The verdict, and for each of its first findings the pages that it stands on, as pairs of a document and a
-        page index; none where that is not known.
-
-        Of a model whose confidences are no probabilities and that has no fixed words for a vain search, those findings
-        come first whose words stand on the pages: "I could not find it" is none.
-        """
-        found = verdict.found[: LOOKED_UP * max_candidates]
-        question = self.task.messages[-1].text
-        asked = [
-            (number, document, EvidenceQuery(weighed.answer.text, question, pages, WHERE))
-            for number, weighed in enumerate(found)
-            for document, pages in enumerate(weighed.answer.pages_read)
-            if pages
-        ]
-        told: list[DocumentEvidence] | str = yield LookUp(tuple(ask[1:] for ask in asked), self.task.render)
-        located: list[list[tuple[int, int]]] = [[] for _ in found]
-        if isinstance(told, str):
-            return verdict, located
-        stands = [False] * len(found)
-        for (number, document, query), evidence in zip(asked, told, strict=True):
-            pages = [region.page_index for passage in evidence.passages for region in passage.regions]
-            stands[number] |= any(passage.similarity >= STANDS for passage in evidence.passages)
-            pages = list(dict.fromkeys(pages))[:CITED_PAGES]
-            if not evidence.has_text and not pages:  # a scan: it may stand on any of them
-                pages = list(query.pages or ())
-            located[number] += [(document, page) for page in pages]
-        if any(stands) and not found[0].answer.confidence_is_calibrated:
-            order = sorted(range(len(found)), key=lambda number: not stands[number])
-            verdict = replace(verdict, found=(*(found[n] for n in order), *verdict.found[len(found) :]))
-            located = [located[number] for number in order]
-        return verdict, located
-
-    def _together(self, located: Sequence[Sequence[tuple[int, int]]]) -> tuple[Selection, int]:
-        """Pages of the first findings, as many findings as one window holds, and how many those are."""
-        chosen: list[set[int]] = [set() for _ in self.plans]
-        num_shown = 0
-        for pages in located:
-            wider = [set(positions) for positions in chosen]
-            for document, page in pages:
-                wider[document].add(self.first.position(document, page))
-            if not pages or not self.first.fits([sorted(positions) for positions in wider]):
-                break
-            chosen, num_shown = wider, num_shown + 1
-        return [sorted(positions) for positions in chosen], num_shown
 
     def _with_evidence(self, answer: Answer, render: RenderConfig) -> Steps:
         """The answer with its citations and its grounding. That they can't be had costs a warning, not the answer."""

@@ -94,3 +94,16 @@ def _view(piece: _Slice, tensor: Tensor | None) -> Tensor:
     """The same, lying: rows ≤ columns."""
     matrix = _matrix(piece, tensor)
     return matrix.T if piece.is_tall else matrix
+
+
+def sorted_parameters(reader: nn.Module) -> tuple[list[tuple[nn.Parameter, int]], list[Tensor]]:
+    """Matrices of the towers' inside, with how many each holds, and all else that is trained."""
+    matrices: list[tuple[nn.Parameter, int]] = []
+    others: list[Tensor] = []
+    inside = ("visual.blocks", "language_model.layers", "visual.merger", "visual.downsample")
+    for name, parameter in reader.named_parameters():
+        if parameter.ndim >= 2 and any(part in name for part in inside):
+            matrices.append((parameter, 3 if "qkv" in name else 2 if "gate_up" in name else 1))
+        elif parameter.requires_grad:
+            others.append(parameter)
+    return matrices, others

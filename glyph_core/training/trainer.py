@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
 from transformers import Glm4vForConditionalGeneration
 
 from glyph_core.config import Config
@@ -23,13 +22,12 @@ from glyph_core.training.curriculum import Stage
 from glyph_core.training.evaluate import measure
 from glyph_core.training.loader import Loader
 from glyph_core.training.model import ModelShape, PackedReader, initialise, make_config
-from glyph_core.training.optimizer import Muon
+from glyph_core.training.optimizer import Muon, sorted_parameters
 from glyph_core.training.parallel import Plan, Ranks, mean_weight
 from glyph_core.training.step import DeviceBatch, StepResult, run_step
 from glyph_core.training.window import Window
 
 _log = logging.getLogger(__name__)
-
 
 EvaluationSets = Callable[[], Mapping[str, Sequence[Batch]]]  # batches by row, made by the time they are needed
 
@@ -76,7 +74,7 @@ class Trainer:
         self.ranks.copy_first(self.reader)
         if self.ranks.count > 1:
             torch.manual_seed(config.seed + 1000 * (self.ranks.rank + 1))  # of the noise on pages
-        matrices, self._others = _sorted_parameters(self.reader)
+        matrices, self._others = sorted_parameters(self.reader)
         self._muon = Muon(matrices, momentum=config.matrix_momentum, weight_decay=config.matrix_decay)
         self._adam = torch.optim.AdamW(
             self._others, lr=config.other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=device.type == "cuda"
@@ -245,19 +243,6 @@ class _Clock:
 
     def __exit__(self, *_: object) -> None:
         self._last = time.monotonic()
-
-
-def _sorted_parameters(reader: PackedReader) -> tuple[list[tuple[torch.nn.Parameter, int]], list[Tensor]]:
-    """Matrices of the towers' inside, with how many each holds, and all else that is trained."""
-    matrices: list[tuple[torch.nn.Parameter, int]] = []
-    others: list[Tensor] = []
-    inside = ("visual.blocks", "language_model.layers", "visual.merger", "visual.downsample")
-    for name, parameter in reader.named_parameters():
-        if parameter.ndim >= 2 and any(part in name for part in inside):
-            matrices.append((parameter, 3 if "qkv" in name else 2 if "gate_up" in name else 1))
-        elif parameter.requires_grad:
-            others.append(parameter)
-    return matrices, others
 
 
 def _append(path: Path, values: dict[str, Any]) -> None:
