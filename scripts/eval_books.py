@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 
 from glyph_core.training.material import Material
 from glyph_core.training.needles import needles, plant_needles, take_book
-from glyph_core.training.reading import wilson_interval
+from glyph_core.training.reading import NO_EVIDENCE, SAMPLING, wilson_interval
 from glyph_core.training.text_sources import Split, load
 
 BOOKS = ("1946-Truman.txt", "english-kjv.txt", "972.txt")  # 761,000 characters together
 LENGTHS = (10_000, 50_000, 200_000, 500_000, 1_000_000)
-MAX_TOKENS = 128
 TIMEOUT_S = 3000.0
 
 
@@ -106,15 +105,7 @@ def haystack(args: argparse.Namespace, length: int) -> tuple[str, list[Expected]
 
 def in_process(args: argparse.Namespace) -> Ask:
     from glyph_core.answering.request import AnswerRequest
-    from glyph_core.config import (
-        EngineConfig,
-        EvidenceConfig,
-        ModelConfig,
-        PipelineConfig,
-        ReadingConfig,
-        SamplingConfig,
-        WindowConfig,
-    )
+    from glyph_core.config import EngineConfig, ModelConfig, PipelineConfig, ReadingConfig, WindowConfig
     from glyph_core.model.loading import pick_device
     from glyph_core.pipeline import Pipeline
     from glyph_core.types import DocumentSource
@@ -125,24 +116,17 @@ def in_process(args: argparse.Namespace) -> Ask:
         if is_gpu
         else EngineConfig(kv_memory_gb=2, max_num_seqs=32, max_num_batched_tokens=4096)
     )
-    config = PipelineConfig(model=ModelConfig(device=args.device, dtype=args.dtype), engine=engine, feature_cache_gb=2)
+    windows = WindowConfig(overlap_pages=args.overlap_pages, combine=not args.no_combine)
+    model, reading = ModelConfig(device=args.device, dtype=args.dtype), ReadingConfig(windows=windows)
+    config = PipelineConfig(model=model, engine=engine, feature_cache_gb=2, reading=reading)
     if is_gpu:
         config = config.model_copy(update={"credits": config.credits.model_copy(update={"max_encode_batch": 64})})
     pipeline = Pipeline.from_pretrained(args.model, config)
-    windows = WindowConfig(overlap_pages=args.overlap_pages, combine=not args.no_combine)
-    evidence = EvidenceConfig(citations=False, grounding="off")  # the reading is measured, not what mends its answers
 
     def ask(book: str, questions: Sequence[str]) -> list[dict[str, Any]]:
         document = DocumentSource("book.txt", book.encode())
         requests = [
-            AnswerRequest.about(
-                [document],
-                question,
-                sampling=SamplingConfig(max_tokens=MAX_TOKENS),
-                evidence=evidence,
-                reading=ReadingConfig(windows=windows),
-            )
-            for question in questions
+            AnswerRequest.about([document], question, sampling=SAMPLING, evidence=NO_EVIDENCE) for question in questions
         ]
         return [
             {
@@ -177,7 +161,7 @@ def at_endpoint(args: argparse.Namespace) -> Ask:
         def ask_one(question: str) -> dict[str, Any]:
             body = {
                 "model": args.model,
-                "max_tokens": MAX_TOKENS,
+                "max_tokens": SAMPLING.max_tokens,
                 "messages": [{"role": "user", "content": [document, {"type": "text", "text": question}]}],
                 "glyph": {
                     "citations": False,
