@@ -149,3 +149,38 @@ def test_a_long_text_part_is_read_as_the_same_document(tiny_app: App) -> None:
     plain = httpx.post(f"{tiny_app.url}/v1/chat/completions", json=body, timeout=120).json()
     assert plain["choices"] == part["choices"]
     assert plain["glyph"]["pages"] == part["glyph"]["pages"] > 0
+
+
+def test_a_pinned_file_outlives_whatever_fills_the_pool(tiny_app: App) -> None:
+    """Over HTTP: pinned by its id, asked, asked again when others have filled the pool, and once more when unpinned."""
+    with httpx.Client(base_url=f"{tiny_app.url}/v1", timeout=120) as client:
+        content = f"Kept. {PROSE[:1200]}".encode()
+        sent = client.post("/files", files={"file": ("kept.txt", content)}, data={"purpose": "user_data"})
+        file_id = sent.json()["id"]
+        kept = {"type": "file", "file": {"file_id": file_id}}
+
+        def cached(question: str, document: dict[str, Any] = kept) -> int:
+            content = [document, {"type": "text", "text": question}]
+            body = {"model": "tiny", "messages": [{"role": "user", "content": content}], "max_tokens": 2}
+            response = client.post("/chat/completions", json=body)
+            assert response.status_code == 200, response.text
+            return int(response.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+        def fill() -> None:
+            """With one and a half times what the pool holds."""
+            for number in range(7):
+                text = PROSE.replace("party", f"party {number}")
+                assert cached("Who?", file_part(DocumentSource("other.txt", text.encode()))) < 16
+
+        pinned = client.post(f"/files/{file_id}/pin")
+        assert pinned.json() == {"id": file_id, "object": "file.pin", "pinned": True, "pages": 1}
+        whole = cached("Who pays?")
+        assert whole > 300
+        fill()
+        assert cached("Who else?") == whole
+        assert tiny_app.decoder_stats().engine.num_pinned_blocks >= whole // 16
+        assert client.delete(f"/files/{file_id}/pin").json()["was_pinned"]
+        fill()
+        assert cached("And who?") < 16
+        client.delete(f"/files/{file_id}").raise_for_status()
+    assert tiny_app.is_idle()

@@ -272,7 +272,7 @@ def test_the_same_pages_of_another_size() -> None:
 
 
 def test_layouts_are_kept_by_what_they_take_and_hold_no_raw_pictures() -> None:
-    renderer = PageRenderer(MINI, max_cached_bytes=3 * 2**20)
+    renderer = PageRenderer(MINI, max_cached_bytes=2_500_000)
     sources = [picture(1000 + number, 1000) for number in range(4)]
     for source in sources:
         renderer.plan(source)
