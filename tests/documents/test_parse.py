@@ -134,6 +134,20 @@ def test_other_types_are_refused_by_name(content: bytes, named: str) -> None:
         parsed(content)
 
 
+def test_an_archive_of_a_million_names_is_told_by_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading them all took this process ten seconds and 700 MB."""
+    listed = b"PK\x01\x02" + bytes(43)
+
+    def opened(*_: object) -> None:
+        raise AssertionError("its directory is read")
+
+    monkeypatch.setattr(zipfile, "ZipFile", opened)
+    for first, named in (("a.txt", "application/zip"), ("xl/workbook.xml", "spreadsheetml")):
+        archive = b"PK\x03\x04" + bytes(26) + first.encode() + listed * 30_000
+        with pytest.raises(UnsupportedDocumentError, match=named):
+            parsed(archive)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
