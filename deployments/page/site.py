@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from urllib.parse import quote
 
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 
-from deployments.page.document_head import DocumentHead
+from deployments.page.assets import Assets, FromMemory
+from deployments.page.document_head import DocumentHead, Head
 from deployments.page.endpoint_api import EndpointApi
 from deployments.page.handlers import Handlers
 from deployments.page.layout import build_blocks
@@ -59,7 +61,10 @@ def build_site(endpoint: str, max_upload_bytes: int) -> FastAPI:
             pwa=False,
             theme=gr.themes.Default(primary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO),
         )
-    site.add_middleware(DocumentHead, heads={f"/{language}/": _head(language) for language in LANGUAGES})
+    assets = Assets(Path(str(files("gradio").joinpath("templates", "frontend", "assets"))))
+    heads = {f"/{language}/": Head(_head(language), assets.links("./assets/")) for language in LANGUAGES}
+    site.add_middleware(DocumentHead, heads=heads)
+    site.add_middleware(FromMemory, assets={f"/{language}/assets/": assets for language in LANGUAGES})
     return site
 
 

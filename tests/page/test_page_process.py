@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from deployments.page.asking import chat_body, check_question
-from deployments.page.document_head import FOREVER, DocumentHead
+from deployments.page.assets import FOREVER, Assets, FromMemory, is_scoped
+from deployments.page.document_head import DocumentHead, Head
 from deployments.page.endpoint_api import EndpointApi
 from deployments.page.handlers import Handlers
 from deployments.page.page_pictures import MAX_TICKETS, NO_KEY, Tickets, pictures_router
@@ -164,21 +166,59 @@ def test_what_cannot_be_asked_is_told_before_it_is_sent(
         check_question(question, task, documents, TASKS, words_of("en"))
 
 
-def test_the_head_stands_first_and_what_never_changes_is_kept() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        asked_for = dict(scope["headers"]).get(b"accept-encoding", b"").decode()
-        body = b"<html><head><title>x</title></head>" + asked_for.encode() + b"</html>"
-        headers = [(b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body[:9], "more_body": True})
-        await send({"type": "http.response.body", "body": body[9:]})
+async def page_of_gradio(scope: Any, receive: Any, send: Any) -> None:
+    asked_for = dict(scope["headers"]).get(b"accept-encoding", b"").decode()
+    body = b"<html><head><title>x</title></head>" + asked_for.encode() + b"</html>"
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body[:9], "more_body": True})
+    await send({"type": "http.response.body", "body": body[9:]})
 
-    client = TestClient(DocumentHead(app, {"/en/": "<meta>"}))
+
+def test_the_head_stands_around_gradios() -> None:
+    client = TestClient(DocumentHead(page_of_gradio, {"/en/": Head("<meta>", "<link>")}))
     page = client.get("/en/", headers={"accept-encoding": "br"})
-    assert page.text == "<html><head><meta><title>x</title></head></html>"
+    assert page.text == "<html><head><meta><title>x</title><link></head></html>"
     assert int(page.headers["content-length"]) == len(page.content)
-    assert client.get("/en/assets/index-abc.js").headers["cache-control"] == FOREVER
-    assert "cache-control" not in client.get("/en/config").headers
+    assert "<meta>" not in client.get("/en/config").text
+
+
+def test_gradios_files_come_from_memory_and_small_styles_as_one(tmp_path: Path) -> None:
+    script, style = "let a = 1;\n" * 100, ".a.svelte-1{color:red}"
+    for name, content in (("a-1.js", script), ("a-1.css", style), ("b-2.css", "td{}"), ("c-3.woff2", "font")):
+        (tmp_path / name).write_text(content)
+    assets = Assets(tmp_path)
+    client = TestClient(FromMemory(page_of_gradio, {"/en/assets/": assets}))
+
+    plain = client.get("/en/assets/a-1.js", headers={"accept-encoding": "gzip"})
+    compressed = client.get("/en/assets/a-1.js", headers={"accept-encoding": "gzip, br;q=0.9"})
+    assert plain.text == compressed.text == script
+    assert "content-encoding" not in plain.headers
+    assert compressed.headers["content-encoding"] == "br"
+    assert int(compressed.headers["content-length"]) < len(script)
+    assert plain.headers["cache-control"] == FOREVER
+    assert plain.headers["content-type"].startswith("text/javascript")
+
+    one, replaced = re.findall(r'<link rel="stylesheet"( disabled)? href="(.+?)">', assets.links("./assets/"))
+    assert (one[0], replaced) == ("", (" disabled", "./assets/a-1.css"))
+    assert client.get(f"/en/{one[1]}").text == style
+    for path in ("/en/assets/..%2fa-1.js", "/en/assets/none.js", "/en/assets/", "/zh/assets/a-1.js", "/en/config"):
+        assert "<title>" in client.get(path).text  # is Gradio's to answer
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"),
+    [
+        (".a.svelte-1,.b.svelte-1>p{color:red}", True),
+        ("@media (width<9px){.a.svelte-1{top:0}}@keyframes svelte-1-k{0%,to{top:0}50.5%{top:1px}}", True),
+        (".a.svelte-1{color:red}td{padding:0}", False),
+        (".a.svelte-1,td{padding:0}", False),
+        ("@media (width<9px){.a.svelte-1{top:0}td{top:0}}", False),
+        (".a.svelte-1:is(b,i){top:0}", False),  # in doubt
+    ],
+)
+def test_a_style_that_marks_other_components_elements_is_told(style: str, expected: bool) -> None:
+    assert is_scoped(style) is expected
 
 
 def test_the_examples_are_the_repositorys(examples: Path) -> None:
