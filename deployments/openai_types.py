@@ -6,7 +6,7 @@ Nothing is ignored in silence. A field of OpenAI's that we don't honour may be t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -39,10 +39,11 @@ INERT: Mapping[str, tuple[Any, ...]] = {
     "web_search_options": (),
 }
 INERT_IN_MESSAGE: Mapping[str, tuple[Any, ...]] = {
-    "annotations": ([],), "audio": (), "function_call": (), "name": (), "refusal": (), "tool_calls": ([],),
+    "audio": (), "function_call": (), "name": (), "refusal": (), "tool_calls": ([],),
 }  # fmt: skip
-# They tell about the sender and never change an answer.
+# They tell about the sender, or about an earlier answer that is sent back as it came, and never change an answer.
 LABELS = ("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user")
+LABELS_IN_MESSAGE = ("annotations",)
 
 
 class Wire(BaseModel):
@@ -213,13 +214,11 @@ def parse_chat_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError("the request body must be a JSON object")
     if request.get("tools") is None or request.get("tool_choice") == "none":
         request.pop("tools", None)
-    _drop_inert(request, INERT, "")
-    for label in LABELS:
-        request.pop(label, None)
+    _drop_inert(request, INERT, LABELS, "")
     messages = request.get("messages")
     for index, message in enumerate(messages if isinstance(messages, list) else []):
         if isinstance(message, dict):
-            _drop_inert(message, INERT_IN_MESSAGE, f"messages.{index}.")
+            _drop_inert(message, INERT_IN_MESSAGE, LABELS_IN_MESSAGE, f"messages.{index}.")
     try:
         return ChatRequest.model_validate(request)
     except ValidationError as error:
@@ -248,7 +247,11 @@ def invalid_request(error: ValidationError, within: str = "") -> InvalidRequestE
     return InvalidRequestError(f"{param}: {first['msg'].removeprefix('Value error, ')}", param=param)
 
 
-def _drop_inert(fields: dict[str, Any], inert: Mapping[str, tuple[Any, ...]], prefix: str) -> None:
+def _drop_inert(
+    fields: dict[str, Any], inert: Mapping[str, tuple[Any, ...]], labels: Sequence[str], prefix: str
+) -> None:
+    for label in labels:
+        fields.pop(label, None)
     for name in inert.keys() & fields.keys():
         value = fields.pop(name)
         harmless = any(type(value) is type(allowed) and value == allowed for allowed in inert[name])

@@ -125,8 +125,12 @@ def test_what_is_no_json_object(body: bytes) -> None:
         parse_chat_request(body)
 
 
-def test_what_an_earlier_answer_brings_back_is_accepted() -> None:
-    answer = {"role": "assistant", "content": "42", "refusal": None, "annotations": [], "audio": None,
+@pytest.mark.parametrize(
+    "annotations", [[], [{"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 2, "title": "a",
+                                                                   "url": "a.txt#page=1"}}]]
+)  # fmt: skip
+def test_what_an_earlier_answer_brings_back_is_accepted(annotations: list[Any]) -> None:
+    answer = {"role": "assistant", "content": "42", "refusal": None, "annotations": annotations, "audio": None,
               "function_call": None, "tool_calls": None, "reasoning_content": "hm"}  # fmt: skip
     request = parse(messages=[QUESTION["messages"][0], answer, {"role": "user", "content": "And?"}])
     assert [message.role for message in request.messages] == ["user", "assistant", "user"]
