@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from deployments.openai_answers import error_json
-from deployments.openai_types import invalid_request
+from deployments.wire import invalid_request
 from glyph_core.errors import GlyphError
 
 FAILURE = 1

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field, ValidationError
-from pydantic_core import from_json
+from pydantic import Field
 
 from deployments.openai_answers import Json, region_json
-from deployments.openai_types import FileContent, Wire, invalid_request
-from glyph_core.errors import InvalidRequestError
+from deployments.openai_types import FileContent
+from deployments.wire import Wire, checked, json_of
 from glyph_core.evidence.comparison import CitedClause, ComparedClauses, Comparison
 
 MAX_CELL_CHARS = 300
@@ -34,12 +33,7 @@ class CompareRequest(Wire):
 
 def parse_compare_request(body: bytes) -> CompareRequest:
     """Raises InvalidRequestError that names the field at fault."""
-    try:
-        return CompareRequest.model_validate(from_json(body))
-    except ValidationError as error:
-        raise invalid_request(error) from error
-    except ValueError as error:
-        raise InvalidRequestError(f"the request body is no JSON: {error}") from error
+    return checked(CompareRequest, json_of(body))
 
 
 def comparison_json(comparison: Comparison, *, include_same: bool = False) -> Json:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import from_json
+from pydantic import Field, field_validator, model_validator
 
 from deployments.vector_stores.filters import Filter, RankingOptions
+from deployments.wire import Wire, checked, json_of
 from glyph_core.answering.structure import ANY_OBJECT, schema_text
 from glyph_core.citations import GroundingMode
 from glyph_core.config import ReadingConfig
@@ -44,10 +44,6 @@ INERT_IN_MESSAGE: Mapping[str, tuple[Any, ...]] = {
 # They tell about the sender, or about an earlier answer that is sent back as it came, and never change an answer.
 LABELS = ("metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user")
 LABELS_IN_MESSAGE = ("annotations",)
-
-
-class Wire(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class FileContent(Wire):
@@ -205,24 +201,19 @@ class ChatRequest(Wire):
 
 
 def parse_chat_request(body: bytes) -> ChatRequest:
-    """Raises InvalidRequestError that names the field at fault."""
-    try:
-        request = from_json(body)
-    except ValueError as error:
-        raise InvalidRequestError(f"the request body is no JSON: {error}") from error
-    if not isinstance(request, dict):
+    """Raises InvalidRequestError that names the field at fault. A field that is null is one that is not there."""
+    sent = json_of(body)
+    if not isinstance(sent, dict):
         raise InvalidRequestError("the request body must be a JSON object")
-    if request.get("tools") is None or request.get("tool_choice") == "none":
+    request = {name: value for name, value in sent.items() if value is not None}
+    if request.get("tool_choice") == "none":
         request.pop("tools", None)
     _drop_inert(request, INERT, LABELS, "")
     messages = request.get("messages")
     for index, message in enumerate(messages if isinstance(messages, list) else []):
         if isinstance(message, dict):
             _drop_inert(message, INERT_IN_MESSAGE, LABELS_IN_MESSAGE, f"messages.{index}.")
-    try:
-        return ChatRequest.model_validate(request)
-    except ValidationError as error:
-        raise invalid_request(error) from error
+    return checked(ChatRequest, request)
 
 
 def reading_of(options: GlyphOptions, base: ReadingConfig) -> ReadingConfig:
@@ -236,15 +227,6 @@ def file_ids_of(request: ChatRequest) -> list[str]:
     """Of the uploaded files among its documents."""
     files = (part.file for message in request.messages for part in message.content)
     return [file.file_id for file in files if file is not None and file.file_id is not None]
-
-
-def invalid_request(error: ValidationError, within: str = "") -> InvalidRequestError:
-    """The first thing that is wrong, as our own error; ``within`` is the field whose contents were checked."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    param = ".".join(filter(None, (within, *map(str, first["loc"]))))
-    if first["type"] == "extra_forbidden":
-        return InvalidRequestError(f"{param} is not supported by this service; remove it", param=param)
-    return InvalidRequestError(f"{param}: {first['msg'].removeprefix('Value error, ')}", param=param)
 
 
 def _drop_inert(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict
 
-from deployments.openai_types import invalid_request
 from deployments.visits import visit_of
-from glyph_core.errors import DocumentTooLargeError, InvalidRequestError
+from deployments.wire import Wire, checked, json_of
+from glyph_core.errors import DocumentTooLargeError
 
 MAX_BODY_BYTES = 1024**2
 
@@ -26,13 +25,10 @@ Q = TypeVar("Q", bound=Query)
 
 def query_of(request: Request, model: type[Q]) -> Q:
     """Raises InvalidRequestError that names the parameter at fault."""
-    try:
-        return model.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        raise invalid_request(error) from error
+    return checked(model, dict(request.query_params))
 
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B", bound=Wire)
 
 
 async def body_of(request: Request, model: type[B]) -> B:
@@ -43,9 +39,4 @@ async def body_of(request: Request, model: type[B]) -> B:
         body += piece
         if len(body) > MAX_BODY_BYTES:
             raise DocumentTooLargeError(f"the request body has more than {MAX_BODY_BYTES} bytes")
-    try:
-        return model.model_validate(from_json(bytes(body) or b"{}"))
-    except ValidationError as error:
-        raise invalid_request(error) from error
-    except ValueError as error:
-        raise InvalidRequestError(f"the request body is no JSON: {error}") from error
+    return checked(model, json_of(bytes(body) or b"{}"))

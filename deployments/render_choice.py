@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from deployments.openai_types import invalid_request
+from deployments.wire import invalid_request
 from glyph_core.config import RenderConfig, preset
 from glyph_core.errors import RenderConfigError
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ray.serve.schema import TracingConfig
 
 from deployments.app import AppArgs
-from deployments.openai_types import invalid_request
 from deployments.page.server import PageArgs
+from deployments.wire import invalid_request
 from glyph_core.errors import ConfigError
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from deployments.entrance import Visit
-from deployments.openai_types import invalid_request
+from deployments.wire import checked
 from glyph_core.errors import DocumentTooLargeError, InvalidRequestError
 
 FORM_BYTES = 64 * 1024  # of an upload's body, beside the file itself
@@ -100,10 +100,7 @@ def _upload(form: FormData, max_file_bytes: int) -> Upload:
     name = file.filename or "upload"
     if len(name) > MAX_NAME_CHARS:
         raise InvalidRequestError(f"the file's name has more than {MAX_NAME_CHARS} characters", param="file")
-    try:
-        return Upload(name, file.file, file.size, UploadFields.model_validate(values))
-    except ValidationError as error:
-        raise invalid_request(error) from error
+    return Upload(name, file.file, file.size, checked(UploadFields, values))
 
 
 def _too_large(max_file_bytes: int) -> DocumentTooLargeError:

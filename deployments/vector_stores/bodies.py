@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from deployments.queries import Query
 from deployments.vector_stores.filters import Filter, RankingOptions
+from deployments.wire import Wire
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ExpiresAfter(Body):
+class ExpiresAfter(Wire):
     anchor: Literal["last_active_at"]
     days: int = Field(ge=1, le=365)
 
 
-class Chunking(Body):
+class Chunking(Wire):
     """Pages are what is found: there is nothing to choose."""
 
     type: Literal["auto"]
 
 
-class CreateBody(Body):
+class CreateBody(Wire):
     name: str = Field("", max_length=256)
     description: str | None = Field(None, max_length=4096)
     file_ids: list[str] = Field(default_factory=list, max_length=500)
@@ -34,7 +31,7 @@ class CreateBody(Body):
     chunking_strategy: Chunking | None = None
 
 
-class UpdateBody(Body):
+class UpdateBody(Wire):
     name: str | None = Field(None, max_length=256)
     metadata: dict[str, str] | None = Field(None, max_length=16)
     expires_after: ExpiresAfter | None = None
@@ -43,17 +40,17 @@ class UpdateBody(Body):
 Attributes = dict[str, str | float | bool]
 
 
-class AddBody(Body):
+class AddBody(Wire):
     file_id: str
     attributes: Attributes | None = Field(None, max_length=16)
     chunking_strategy: Chunking | None = None
 
 
-class AttributesBody(Body):
+class AttributesBody(Wire):
     attributes: Attributes | None = Field(None, max_length=16)
 
 
-class SearchBody(Body):
+class SearchBody(Wire):
     query: str | list[str] = Field(min_length=1)
     max_num_results: int = Field(10, ge=1, le=50)
     filters: Filter | None = None

@@ -6,14 +6,14 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from deployments.wire import Wire
 
 Value = str | float | bool
 
 
-class Comparison(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Comparison(Wire):
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
     key: str
     value: Value | list[Value]
@@ -28,9 +28,7 @@ class Comparison(BaseModel):
             return False
 
 
-class Compound(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Compound(Wire):
     type: Literal["and", "or"]
     filters: list[Comparison | Compound]
 
@@ -42,9 +40,7 @@ class Compound(BaseModel):
 Filter = Comparison | Compound
 
 
-class RankingOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RankingOptions(Wire):
     ranker: Literal["auto", "none"] = "auto"
     score_threshold: float = Field(0.0, ge=0, le=1)
 

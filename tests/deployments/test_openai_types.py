@@ -35,7 +35,8 @@ def test_a_plain_request() -> None:
     [{"n": 1}, {"n": None}, {"logprobs": False}, {"presence_penalty": 0}, {"frequency_penalty": 0.0}, {"tools": []},
      {"response_format": {"type": "text"}}, {"store": False}, {"user": "me"}, {"metadata": {"a": "b"}},
      {"safety_identifier": "x"}, {"tool_choice": "none"}, {"parallel_tool_calls": True}, {"logit_bias": {}},
-     {"stop": None}, {"temperature": None}, {"seed": None}, {"stream_options": None}],
+     {"stop": None}, {"temperature": None}, {"seed": None}, {"stream_options": None}, {"stream": None}, {"tools": None},
+     {"glyph": None}],
     ids=str,
 )  # fmt: skip
 def test_harmless_values_are_accepted(fields: dict[str, Any]) -> None:
@@ -119,7 +120,7 @@ def test_one_limit_under_two_names() -> None:
     assert parse(max_tokens=5, max_completion_tokens=5).max_tokens == 5
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"model": NaN'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"model": NaN}'])
 def test_what_is_no_json_object(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="JSON"):
         parse_chat_request(body)

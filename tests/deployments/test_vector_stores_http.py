@@ -146,6 +146,18 @@ def test_what_is_wrong_is_named(path: str, body: dict[str, Any], status: int, pa
     run(test)
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e999"])
+def test_a_number_that_json_cannot_hold_is_refused_and_not_kept(number: bytes) -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        collection_id, [file_id] = await a_collection(client, CHINESE)
+        url = f"/v1/vector_stores/{collection_id}/files"
+        sent = await client.post(f"{url}/{file_id}", content=b'{"attributes": {"year": ' + number + b"}}")
+        assert sent.status_code == 400
+        assert [member["attributes"] for member in (await client.get(url)).json()["data"]] == [{}]
+
+    run(test)
+
+
 def test_reading_goes_on_after_a_restart_and_after_a_renderer_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
