@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import Field
 
 from deployments.access import AccessConfig, ApiKeys
+from deployments.browsers import check_browser
 from glyph_core.config import Config
 from glyph_core.errors import GlyphError, OverloadedError, RateLimitError
 from glyph_core.types import Answer
@@ -89,9 +90,12 @@ class Entrance:
     def max_open(self) -> int:
         return self._overload.max_open_requests
 
-    def caller(self, authorization: str | None) -> str:
-        """Raises AuthenticationError."""
-        return self._keys.caller(authorization)
+    def caller(self, headers: Mapping[str, str]) -> str:
+        """Who sends a request with these headers, their names in lower case. Raises AuthenticationError and
+        ForbiddenError."""
+        if not self._keys and not self._access.allow_unauthenticated:
+            check_browser(headers.get("host", ""), headers.get("origin", ""), self._access.cors_origins)
+        return self._keys.caller(headers.get("authorization"))
 
     @contextmanager
     def open_request(self, caller: str) -> Iterator[Visit]:

@@ -41,7 +41,7 @@ class Visits:
             return
         visit = Visit("unknown", time.monotonic())
         try:
-            visit.caller = self._entrance.caller(Headers(scope=scope).get("authorization"))
+            visit.caller = self._entrance.caller(Headers(scope=scope))
             scope["visit"] = visit
             if scope["method"] != "POST":
                 await self._app(scope, receive, send)

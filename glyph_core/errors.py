@@ -17,6 +17,7 @@ GlyphError                          500
 ├── ModelError                      500  a checkpoint is missing, incomplete or of an unknown family
 ├── ConfigError                     500  the service was configured in a way that cannot work
 ├── AuthenticationError             401  no API key, or one that is not known here
+├── ForbiddenError                  403  a page of another site asks through a browser of this machine
 ├── OverloadedError                 429  queues are full; asking again later will help
 │   └── RateLimitError              429  an API key's own rate or number of requests is used up
 ├── NotReadyError                   503  the chain has not answered its warm-up request yet
@@ -121,6 +122,11 @@ class ConfigError(GlyphError):
 class AuthenticationError(GlyphError):
     status = 401
     code = "invalid_api_key"
+
+
+class ForbiddenError(GlyphError):
+    status = 403
+    code = "forbidden"
 
 
 class OverloadedError(GlyphError):

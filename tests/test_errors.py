@@ -71,7 +71,7 @@ def test_pickle_keeps_message_and_param(error: type[GlyphError]) -> None:
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
 def test_who_is_at_fault_shows_in_the_status(error: type[GlyphError]) -> None:
     at_fault_is_client = issubclass(
-        error, (errors.InvalidInputError, errors.AuthenticationError, errors.OverloadedError)
+        error, (errors.InvalidInputError, errors.AuthenticationError, errors.ForbiddenError, errors.OverloadedError)
     )
     assert (400 <= error.status < 500) == at_fault_is_client
 

@@ -15,10 +15,17 @@ from deployments.batch.inputs import BatchFile
 from deployments.batch.journal import Journal, Key
 from deployments.openai_answers import Json, error_json
 from glyph_core.documents.source import read_source
-from glyph_core.errors import AuthenticationError, GlyphError, InvalidRequestError, ModelNotFoundError, NotFoundError
+from glyph_core.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    GlyphError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+)
 from glyph_core.types import DocumentSource
 
-FATAL = (AuthenticationError, ModelNotFoundError, EndpointLostError)  # they would meet every question
+FATAL = (AuthenticationError, ForbiddenError, ModelNotFoundError, EndpointLostError)  # they would meet every question
 CLEAN_UP_S = 5.0
 UNREAD = "-"  # in place of the digest of a file that could not be read
 

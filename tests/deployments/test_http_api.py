@@ -71,7 +71,7 @@ async def serving(
     )
     api = gateway.__serve_build_asgi_app__()
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
-    async with gateway.lifespan(api), httpx.AsyncClient(transport=transport, base_url="http://glyph") as client:
+    async with gateway.lifespan(api), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         while warm_up and (await client.get("/healthz")).status_code != 200:
             await asyncio.sleep(0.001)
         yield client

@@ -211,6 +211,42 @@ def test_browsers_of_other_origins_are_served_where_told() -> None:
     run(served, cors_origins=["https://a.example"])
 
 
+LOCAL_HOSTS = ("localhost", "localhost:7860", "127.0.0.1:7860", "[::1]:7860", "glyph.localhost", "LOCALHOST")
+OTHER_HOSTS = ("evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "[", "10.0.0.7")
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/models", "/status"])
+def test_without_keys_nobody_asks_by_a_name_that_was_made_to_lead_here(path: str) -> None:
+    async def visit(client: httpx.AsyncClient) -> None:
+        for host in LOCAL_HOSTS:
+            assert (await client.get(path, headers={"Host": host})).status_code == 200
+        for host in OTHER_HOSTS:
+            assert "API keys" in assert_error(await client.get(path, headers={"Host": host}), 403, "forbidden")
+            assert (await client.get("/healthz", headers={"Host": host})).status_code == 200
+
+    run(visit)
+
+
+def test_without_keys_no_page_of_another_site_posts_anything() -> None:
+    async def visit(client: httpx.AsyncClient) -> None:
+        for origin in ("http://evil.example", "https://localhost.evil.example", "null"):
+            response = await client.post(CHAT, json=QUESTION, headers={"Origin": origin})
+            assert "cors_origins" in assert_error(response, 403, "forbidden")
+        for origin in ("http://localhost:3000", "http://127.0.0.1:7860", "https://a.example"):
+            assert (await client.post(CHAT, json=QUESTION, headers={"Origin": origin})).status_code == 200
+
+    run(visit, cors_origins=["https://a.example"])
+
+
+@pytest.mark.parametrize("told", ["keys", "allow_unauthenticated"])
+def test_a_service_for_others_is_asked_by_any_name(keys_file: str, told: str) -> None:
+    async def visit(client: httpx.AsyncClient) -> None:
+        headers = {"Host": "glyph.example", "Origin": "https://glyph.example", **bearer(KEY)}
+        assert (await client.post(CHAT, json=QUESTION, headers=headers)).status_code == 200
+
+    run(visit, **({"keys_file": keys_file} if told == "keys" else {"allow_unauthenticated": True}))
+
+
 def test_the_live_picture() -> None:
     async def visit(client: httpx.AsyncClient) -> None:
         for body in (QUESTION, {**QUESTION, "stream": True}, {**QUESTION, "model": "other"}):
