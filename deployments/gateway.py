@@ -67,11 +67,26 @@ GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its expo
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """In which form an answer is wanted, and until when."""
+
+    is_stream: bool
+    include_usage: bool
+    tells_progress: bool
+    timeout_s: float | None
+
+    @classmethod
+    def of(cls, chat: ChatRequest) -> AnswerForm:
+        options, glyph = chat.stream_options, chat.glyph
+        return cls(chat.stream, options is not None and options.include_usage, glyph.progress, glyph.timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningAnswer:
-    """A request that the decoder has taken."""
+    """A request that the decoder has taken. What it was understood from is gone: that is hundreds of megabytes."""
 
     model: str
-    chat: ChatRequest
+    form: AnswerForm
     request: ServedRequest  # owns the documents in the object store
     events: AsyncGenerator[AnswerEvent]  # close it when done early: that cancels the request everywhere
     search: FileSearch | None = None  # what it looks up in collections
@@ -155,27 +170,38 @@ class Gateway:
         if model != self.model:
             raise ModelNotFoundError(f"model {model!r} is not served here; {self.model!r} is", param="model")
 
-    async def answer(self, body: bytes, visit: Visit) -> RunningAnswer:
+    async def answer(self, body: Awaitable[bytes], visit: Visit) -> RunningAnswer:
         """Understands a chat completions request and hands it to the decoder.
 
         Returns when the decoder has taken it, so that whatever is wrong with the request is raised here.
         """
+        form, request, search = await self._take(body, visit)
+        deadline = Deadline(visit.arrived_at, form.timeout_s or self.timeout_s)
+        visit.answer_id, visit.is_stream = request.request_id, form.is_stream
+        events = await self._begin(request, deadline)
+        if search is not None:
+
+            async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
+                further = await self._stored(conversation, visit)
+                return further, await self._begin(further, deadline)
+
+            events = search.events(events, begin)
+        return RunningAnswer(self.model, form, request, events, search)
+
+    async def _take(self, body: Awaitable[bytes], visit: Visit) -> tuple[AnswerForm, ServedRequest, FileSearch | None]:
+        """What a body asks for, its documents in the object store."""
         # In threads: bodies and files are up to hundreds of megabytes.
         owner = owner_of(visit.caller)
-        chat = await asyncio.to_thread(self._understand, body)
+        chat = await asyncio.to_thread(self._understand, await body)
         visit.take(await asyncio.to_thread(self._num_file_bytes, chat, owner))
-        deadline = Deadline(visit.arrived_at, chat.glyph.timeout_s or self.timeout_s)
         conversation, search = await asyncio.to_thread(self._admit, chat, owner)
+        return AnswerForm.of(chat), await self._stored(conversation, visit), search
 
-        async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
-            request = await asyncio.to_thread(self._store, conversation, owner)
-            if conversation.pages:  # which were found; the files that the request names are counted
-                visit.take(sum(document.num_bytes for document in request.documents))
-            return request, await self._begin(request, deadline)
-
-        request, events = await begin(conversation)
-        visit.answer_id, visit.is_stream = request.request_id, chat.stream
-        return RunningAnswer(self.model, chat, request, search.events(events, begin) if search else events, search)
+    async def _stored(self, conversation: Conversation, visit: Visit) -> ServedRequest:
+        request = await asyncio.to_thread(self._store, conversation, owner_of(visit.caller))
+        if conversation.pages:  # which were found; the files that a request names are counted already
+            visit.take(sum(document.num_bytes for document in request.documents))
+        return request
 
     def _understand(self, body: bytes) -> ChatRequest:
         chat = parse_chat_request(body)

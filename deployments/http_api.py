@@ -90,9 +90,8 @@ def build_api(gateway: Gateway) -> FastAPI:
         await gateway.readiness.wait()
         visit = visit_of(request)
         arriving = read_body(request, visit, gateway.limits.max_request_bytes)
-        body = await Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving)
-        running = await gateway.answer(body, visit)
-        if running.chat.stream:
+        running = await gateway.answer(Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving), visit)
+        if running.form.is_stream:
             no_cache = {"Cache-Control": "no-cache"}
             return StreamingResponse(stream_chunks(running, visit), media_type="text/event-stream", headers=no_cache)
         return JSONResponse(await whole_completion(running, visit))
@@ -129,9 +128,7 @@ def _with_search(reply: Json, running: RunningAnswer) -> Json:
 
 async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[bytes]:
     """Server-sent events. An error on the way is one event of its own, after which nothing comes, not even [DONE]."""
-    options = running.chat.stream_options
-    include_usage = options is not None and options.include_usage
-    chunks = Chunks(running.request.request_id, running.model, include_usage=include_usage)
+    chunks = Chunks(running.request.request_id, running.model, include_usage=running.form.include_usage)
     shown = {False: "", True: ""}  # of the answer and of the reasoning
     try:
         async with aclosing(running.events) as events:
@@ -141,14 +138,14 @@ async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[
                     case TextDelta():
                         shown[event.is_reasoning] += event.text
                         yield _event(chunks.delta(event))
-                    case Progress() if running.chat.glyph.progress:
+                    case Progress() if running.form.tells_progress:
                         yield _event(chunks.progress(event))
                     case Answer():
                         visit.answer = event
                         for rest in _not_shown(event, shown):
                             yield _event(chunks.delta(rest))
                         yield _event(_with_search(chunks.finish(event), running))
-                        if include_usage:
+                        if running.form.include_usage:
                             yield _event(chunks.usage(event.usage))
     except GlyphError as error:
         visit.error = error

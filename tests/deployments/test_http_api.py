@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ import pytest
 
 from deployments import readiness
 from deployments.access import AccessConfig
+from deployments.admission import Conversation
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
+from deployments.openai_types import ChatRequest
 from deployments.renderer import LoadedRenderer, Renderer
 from glyph_core.config import LimitConfig, PipelineConfig, StoreConfig
 from glyph_core.errors import EmptyDocumentError, OverloadedError, StageError
@@ -152,6 +155,21 @@ def test_documents_go_into_the_store_and_their_references_on() -> None:
         assert (document.name, document.num_bytes, await document.content) == ("a.txt", 4, b"text")
 
     run(test)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_a_request_that_the_decoder_has_only_the_store_keeps_the_documents(stream: bool) -> None:
+    async def test(client: httpx.AsyncClient, decoder: ScriptedDecoder) -> None:
+        part = {"type": "file", "file": {"file_data": base64.b64encode(b"text").decode(), "filename": "a.txt"}}
+        message = {"role": "user", "content": [part, {"type": "text", "text": "What?"}]}
+        body = {**QUESTION, "messages": [message], "stream": stream}
+        asking = asyncio.create_task(client.post("/v1/chat/completions", json=body))
+        while not decoder.requests:
+            await asyncio.sleep(0.01)
+        assert not [one for one in gc.get_objects() if isinstance(one, ChatRequest | Conversation)]
+        assert (await asking).status_code == 200
+
+    run(test, [0.3, ANSWER])
 
 
 def test_a_stream() -> None:
