@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from glyph_core.engine.stats import EngineStats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DocumentRef:
     """A document that lies in the object store."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
@@ -22,6 +23,9 @@ from glyph_core.storage.files import StoredFile
 
 if TYPE_CHECKING:
     from deployments.gateway import Gateway
+
+
+PAGE_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class ListQuery(Query):
@@ -102,9 +106,9 @@ def files_router(gateway: Gateway) -> APIRouter:
 
     @router.get("/{file_id}/pages/{name}")
     async def page(request: Request, file_id: str, name: str) -> Response:
-        number, dot, suffix = name.partition(".")
-        if not number.isdecimal() or dot + suffix != ".png":
-            raise NotFoundError(f"there is no page {name!r}: pages are 1.png, 2.png, …")
+        number = name.removesuffix(".png")
+        if number == name or not PAGE_NUMBER.fullmatch(number):
+            raise NotFoundError(f"there is no page {name[:32]!r}: pages are 1.png, 2.png, …")
         render = gateway.previews.render_config(request.query_params)
         file = await asyncio.to_thread(store.get, file_owner(request), file_id)
         # The same bytes under the same configuration make the same picture, and whose it is is asked each time.

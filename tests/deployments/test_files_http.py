@@ -13,10 +13,14 @@ import pytest
 from PIL import Image
 
 from deployments.access import AccessConfig
-from glyph_core.config import LimitConfig, StoreConfig, preset
+from deployments.files.previews import Previews
+from deployments.protocol import DocumentRef, RangeRequest
+from glyph_core.config import LimitConfig, RenderConfig, StoreConfig, preset
 from glyph_core.rendering.renderer import PageRenderer
-from glyph_core.types import DocumentSource
-from tests.deployments.fakes import ScriptedDecoder
+from glyph_core.storage.files import FileStore
+from glyph_core.types import DocumentPlan, DocumentSource, PagePlan
+from tests.deployments.fakes import ScriptedDecoder, stored
+from tests.deployments.local import LocalHandle
 from tests.deployments.test_http_api import ANSWER, QUESTION, assert_error, serving
 
 TEXT = b"The fee is 400 crowns.\n" * 100
@@ -195,6 +199,8 @@ def test_pages_are_shown_as_the_model_sees_them() -> None:
         ("/3.png", 404, "not_found", None),
         ("/1.jpg", 404, "not_found", None),
         ("/x.png", 404, "not_found", None),
+        ("/1", 404, "not_found", None),
+        (f"/{'9' * 5000}.png", 404, "not_found", None),
         ("/1.png?preset=huge", 400, "invalid_render_config", "preset"),
         ("/1.png?colour=red", 400, "invalid_request", "colour"),
         ("?font_size_px=1", 400, "invalid_render_config", "font_size_px"),
@@ -206,6 +212,45 @@ def test_pages_that_cannot_be_shown(path: str, status: int, code: str, param: st
         assert_error(await client.get(f"/v1/files/{file_id}/pages{path}"), status, code, param)
 
     run(test)
+
+
+def test_many_pictures_at_once_share_their_file_and_a_few_are_worked_on(tmp_path: Path) -> None:
+    store = FileStore(StoreConfig(path=str(tmp_path)))
+    ids = [store.add("ana", f"{n}.txt", "user_data", io.BytesIO(TEXT), len(TEXT)).id for n in range(20)]
+    num_put = num_open = most_open = 0
+
+    def put(document: DocumentSource) -> DocumentRef:
+        nonlocal num_put
+        num_put += 1
+        return stored(document.content, document.name)
+
+    class Slow:
+        """A renderer, each of whose documents has twenty pages."""
+
+        async def plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
+            nonlocal num_open, most_open
+            num_open += 1
+            most_open = max(most_open, num_open)
+            await asyncio.sleep(0.005)
+            pages = tuple(PagePlan(n, 28, 28, f"{n}") for n in range(20))
+            return DocumentPlan(document.digest, document.name, "text/plain", pages, 0)
+
+        async def page_png(self, page: RangeRequest) -> bytes:
+            nonlocal num_open
+            await asyncio.sleep(0.005)
+            num_open -= 1
+            return f"{page.document.name} {page.start}".encode()
+
+    async def test() -> None:
+        previews = Previews(store, LocalHandle(Slow()), put, preset("mini"))  # type: ignore[arg-type]
+        of_one = [previews.png("ana", ids[0], n, preset("mini")) for n in range(1, 21)]
+        assert await asyncio.gather(*of_one) == [f"0.txt {n}".encode() for n in range(20)]
+        assert num_put <= 8
+        of_all = [previews.png("ana", each, 1, preset("mini")) for each in ids]
+        assert await asyncio.gather(*of_all) == [f"{n}.txt 0".encode() for n in range(20)]
+        assert most_open == 8
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_a_file_that_is_no_document_is_kept_but_not_shown() -> None:
