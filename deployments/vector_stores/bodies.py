@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from deployments.queries import Query
 from deployments.vector_stores.filters import Filter, RankingOptions
 from deployments.wire import Wire
+
+Key = Annotated[str, Field(max_length=64)]  # this and the next: OpenAI's own limits
+Text = Annotated[str, Field(max_length=512)]
+Metadata = Annotated[dict[Key, Text], Field(max_length=16)]
+Attributes = Annotated[dict[Key, Text | float | bool], Field(max_length=16)]
 
 
 class ExpiresAfter(Wire):
@@ -26,36 +31,38 @@ class CreateBody(Wire):
     name: str = Field("", max_length=256)
     description: str | None = Field(None, max_length=4096)
     file_ids: list[str] = Field(default_factory=list, max_length=500)
-    metadata: dict[str, str] | None = Field(None, max_length=16)
+    metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = None
     chunking_strategy: Chunking | None = None
 
 
 class UpdateBody(Wire):
     name: str | None = Field(None, max_length=256)
-    metadata: dict[str, str] | None = Field(None, max_length=16)
+    metadata: Metadata | None = None
     expires_after: ExpiresAfter | None = None
-
-
-Attributes = dict[str, str | float | bool]
 
 
 class AddBody(Wire):
     file_id: str
-    attributes: Attributes | None = Field(None, max_length=16)
+    attributes: Attributes | None = None
     chunking_strategy: Chunking | None = None
 
 
 class AttributesBody(Wire):
-    attributes: Attributes | None = Field(None, max_length=16)
+    attributes: Attributes | None = None
 
 
 class SearchBody(Wire):
-    query: str | list[str] = Field(min_length=1)
+    query: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, max_length=16)
     max_num_results: int = Field(10, ge=1, le=50)
     filters: Filter | None = None
     ranking_options: RankingOptions = Field(default_factory=RankingOptions)
     rewrite_query: Literal[False] = False
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _one_query_is_a_list(cls, query: Any) -> Any:
+        return [query] if isinstance(query, str) else query
 
 
 class ListQuery(Query):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from deployments.wire import Wire
 
@@ -17,6 +17,13 @@ class Comparison(Wire):
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
     key: str
     value: Value | list[Value]
+
+    @field_validator("value")
+    @classmethod
+    def _sets_are_lists(cls, value: Value | list[Value], info: ValidationInfo) -> Value | list[Value]:
+        if isinstance(value, list) != (info.data.get("type") in ("in", "nin")):
+            raise ValueError("'in' and 'nin' compare with a list of values, everything else with one value")
+        return value
 
     def matches(self, attributes: Mapping[str, Value]) -> bool:
         """A file without the attribute matches only what asks for another value."""
@@ -30,14 +37,14 @@ class Comparison(Wire):
 
 class Compound(Wire):
     type: Literal["and", "or"]
-    filters: list[Comparison | Compound]
+    filters: list[Filter]
 
     def matches(self, attributes: Mapping[str, Value]) -> bool:
         found = (part.matches(attributes) for part in self.filters)
         return all(found) if self.type == "and" else any(found)
 
 
-Filter = Comparison | Compound
+Filter = Annotated[Comparison | Compound, Field(discriminator="type")]
 
 
 class RankingOptions(Wire):

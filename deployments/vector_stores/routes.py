@@ -121,17 +121,16 @@ def vector_stores_router(gateway: Gateway) -> APIRouter:
     @router.post("/{collection_id}/search")
     async def search(request: Request, collection_id: str) -> Json:
         body = await body_of(request, SearchBody)
-        queries = [body.query] if isinstance(body.query, str) else body.query
         found = await asyncio.to_thread(
             lambda: library.find(
                 file_owner(request),
                 [collection_id],
-                queries,
+                body.query,
                 body.max_num_results,
                 only=body.filters,
                 min_score=body.ranking_options.score_threshold,
             )
         )
-        return search_json(queries, found)
+        return search_json(body.query, found)
 
     return router

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from deployments.vector_stores.filters import Comparison, Compound
 from glyph_core.config import StoreConfig, preset
@@ -133,6 +134,11 @@ def test_the_life_of_a_collection() -> None:
         ("/vs_nowhere/search", {"query": "x"}, 404, "vector_store_id"),
         ("/{id}/search", {}, 400, "query"),
         ("/{id}/search", {"query": "x", "max_num_results": 51}, 400, "max_num_results"),
+        ("/{id}/search", {"query": []}, 400, "query"),
+        ("/{id}/search", {"query": ["x"] * 17}, 400, "query"),
+        ("/{id}/search", {"query": ["x", ""]}, 400, "query.1"),
+        ("", {"metadata": {"k": "v" * 513}}, 400, "metadata.k"),
+        ("", {"metadata": {"k" * 65: "v"}}, 400, "metadata." + "k" * 65 + ".[key]"),
         ("/{id}/search", {"query": "x", "rewrite_query": True}, 400, "rewrite_query"),
         ("/{id}/files", {"file_id": "file-nowhere"}, 404, "file_id"),
     ],
@@ -183,6 +189,12 @@ def test_reading_goes_on_after_a_restart_and_after_a_renderer_died(
         patch.setattr(PageRenderer, "page_text", dies)
         run(leave, store=store)
     run(come_back, store=store)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("in", "lease"), ("nin", 2024), ("eq", ["lease"]), ("gt", [1])])
+def test_a_filter_by_a_list_wants_a_list_and_no_other_does(kind: Any, value: Any) -> None:
+    with pytest.raises(ValidationError, match="'in' and 'nin' compare with a list"):
+        Comparison(type=kind, key="kind", value=value)
 
 
 def test_filters() -> None:
