@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -193,7 +193,7 @@ class Gateway:
         # In threads: bodies and files are up to hundreds of megabytes.
         owner = owner_of(visit.caller)
         chat = await asyncio.to_thread(self._understand, await body)
-        visit.take(await asyncio.to_thread(self._num_file_bytes, chat, owner))
+        await self._take_files(file_ids_of(chat), visit)
         conversation, search = await asyncio.to_thread(self._admit, chat, owner)
         return AnswerForm.of(chat), await self._stored(conversation, visit), search
 
@@ -209,25 +209,28 @@ class Gateway:
         check_timeout(chat.glyph.timeout_s, self.timeout_s)
         return chat
 
-    def _num_file_bytes(self, chat: ChatRequest, owner: str) -> int:
-        """Of the uploaded files that ``chat`` names. Raises DocumentTooLargeError where they are more than a body could
-        hold."""
-        num_bytes = sum(self.files.get(owner, file_id).num_bytes for file_id in file_ids_of(chat))
+    async def _take_files(self, file_ids: Sequence[str], visit: Visit) -> None:
+        """Counts uploaded files that a request names as if its body brought them. Raises NotFoundError,
+        DocumentTooLargeError where they are more than a body could hold, and OverloadedError."""
+        owner = owner_of(visit.caller)
+        num_bytes = await asyncio.to_thread(lambda: sum(self.files.get(owner, each).num_bytes for each in file_ids))
         if num_bytes > self.limits.max_request_bytes:
             raise DocumentTooLargeError(
                 f"the files make {num_bytes} bytes; those of a request may make {self.limits.max_request_bytes}: ask "
                 "about fewer at a time",
                 param="messages",
             )
-        return num_bytes
+        visit.take(num_bytes)
 
-    async def compare(self, asked: CompareRequest, owner: str) -> Comparison:
+    async def compare(self, asked: CompareRequest, visit: Visit) -> Comparison:
         """Two documents clause by clause. Raises what reading them raises."""
+        owner = owner_of(visit.caller)
 
         def store() -> list[DocumentRef]:
             found = self._admission.documents_of(asked.files, lambda file_id: self.files.read(owner, file_id))
             return [self._put_document(document) for document in found]
 
+        await self._take_files([file.file_id for file in asked.files if file.file_id is not None], visit)
         render = self._admission.render_of(asked.preset, asked.render)
         first, second = await asyncio.to_thread(store)
         comparison: Comparison = await call_stage(
@@ -274,16 +277,18 @@ class Gateway:
 
         return events()
 
-    async def pin_file(self, owner: str, file_id: str, deadline: Deadline) -> int:
+    async def pin_file(self, visit: Visit, file_id: str) -> int:
         """Reads a file's pages and keeps them from eviction; returns their number. Raises NotFoundError and
         PinnedShareError."""
+        owner = owner_of(visit.caller)
+        await self._take_files([file_id], visit)
         document = await asyncio.to_thread(self.files.read, owner, file_id)
         asked = AnswerRequest.about([document], "Pinned.", sampling=SamplingConfig(max_tokens=1), evidence=NO_EVIDENCE)
         conversation = Conversation(
             asked.messages, asked.documents, asked.sampling, self._admission.render, asked.evidence, pin=True
         )
         request = await asyncio.to_thread(self._store, conversation, owner)
-        events = await self._begin(request, deadline)
+        events = await self._begin(request, Deadline(visit.arrived_at, self.timeout_s))
         async with aclosing(events):
             return [event async for event in events if isinstance(event, Answer)][-1].num_pages
 

@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from deployments.access import owner_of
 from deployments.comparisons import comparison_json, parse_compare_request
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
@@ -82,7 +81,7 @@ def build_api(gateway: Gateway) -> FastAPI:
         deadline = Deadline(visit.arrived_at, gateway.timeout_s)
         body = await deadline.wait(read_body(request, visit, gateway.limits.max_request_bytes))
         asked = await asyncio.to_thread(parse_compare_request, body)
-        comparison = await deadline.wait(gateway.compare(asked, owner_of(visit.caller)))
+        comparison = await deadline.wait(gateway.compare(asked, visit))
         return comparison_json(comparison, include_same=asked.include_same)
 
     @api.post("/v1/chat/completions")

@@ -7,12 +7,12 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.exceptions import GetTimeoutError
 from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
 from deployments.endpoint import local_url
 from deployments.faults import REMOTE_ERRORS, as_glyph_error
+from glyph_core.errors import StageError
 
 
 def near(handle: DeploymentHandle) -> DeploymentHandle:
@@ -28,11 +28,12 @@ class ServeSide:
     async def ask_all(
         self, handle: DeploymentHandle, method: str, stage: str, timeout_s: float, *args: Any
     ) -> list[Any]:
-        """What ``method`` returns in every replica of a stage. Raises errors of ours, and TimeoutError."""
+        """What ``method`` returns in every replica of a stage. Raises errors of ours only."""
         try:
-            return await asyncio.to_thread(lambda: handle.broadcast(method, *args).results(timeout_s=timeout_s))
-        except GetTimeoutError as error:
-            raise TimeoutError from error
+            replies = await asyncio.to_thread(handle.broadcast, method, *args)
+            return list(await replies.results_async(timeout_s=timeout_s))
+        except TimeoutError as error:  # one of Ray's that is also a RayError among them
+            raise StageError(f"the {stage} did not answer within {timeout_s:g} s") from error
         except REMOTE_ERRORS as error:
             raise as_glyph_error(error, stage) from error
 

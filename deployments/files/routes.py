@@ -18,7 +18,7 @@ from deployments.openai_answers import Json
 from deployments.queries import Query, query_of
 from deployments.visits import file_owner, visit_of
 from glyph_core.documents.language import drawn_digest
-from glyph_core.errors import NotFoundError, StageError
+from glyph_core.errors import NotFoundError, NotReadyError, OverloadedError, StageError
 from glyph_core.storage.files import StoredFile
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def files_router(gateway: Gateway) -> APIRouter:
 
     @router.delete("/{file_id}")
     async def delete(request: Request, file_id: str) -> Json:
-        with suppress(StageError, TimeoutError):  # a decoder that is gone keeps nothing
+        with suppress(StageError, NotReadyError, OverloadedError):  # a decoder that is gone keeps nothing
             await gateway.unpin_file(file_owner(request), file_id)
         await asyncio.to_thread(store.delete, file_owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
@@ -77,8 +77,7 @@ def files_router(gateway: Gateway) -> APIRouter:
     @router.post("/{file_id}/pin")
     async def pin(request: Request, file_id: str) -> Json:
         await gateway.readiness.wait()
-        deadline = Deadline(visit_of(request).arrived_at, gateway.timeout_s)
-        num_pages = await gateway.pin_file(file_owner(request), file_id, deadline)
+        num_pages = await gateway.pin_file(visit_of(request), file_id)
         return {"id": file_id, "object": "file.pin", "pinned": True, "pages": num_pages}
 
     @router.delete("/{file_id}/pin")

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from deployments.access import AccessConfig
+from deployments.entrance import OverloadConfig
 from deployments.files.previews import Previews
 from deployments.protocol import DocumentRef, RangeRequest
 from glyph_core.config import LimitConfig, RenderConfig, StoreConfig, preset
+from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
 from glyph_core.rendering.renderer import PageRenderer
 from glyph_core.storage.files import FileStore
 from glyph_core.types import DocumentPlan, DocumentSource, PagePlan
@@ -135,6 +137,41 @@ def test_a_question_about_an_uploaded_file() -> None:
             assert_error(await client.post("/v1/chat/completions", json=body), 404, "not_found", "file_id")
 
     asyncio.run(asyncio.wait_for(test(), 300))
+
+
+@pytest.mark.parametrize("call", ["compare", "pin"])
+def test_files_that_are_compared_or_pinned_count_among_the_open_bytes(call: str) -> None:
+    async def test() -> None:
+        overload = OverloadConfig(max_open_bytes=len(TEXT) + 1000)
+        async with serving(ScriptedDecoder([0.1, ANSWER]), overload=overload) as client:
+            one, two = [(await upload(client, TEXT, f"{n}.txt")).json()["id"] for n in range(2)]
+            if call == "pin":
+                asked = [client.post(f"/v1/files/{each}/pin") for each in (one, two)]
+            else:
+                body = {"files": [{"file_id": one}, {"file_id": two}]}
+                asked = [client.post("/v1/compare", json=body)]
+            statuses = [response.status_code for response in await asyncio.gather(*asked)]
+            assert 429 in statuses
+            again = await client.post(f"/v1/files/{one}/pin")
+            assert again.status_code == 200
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@pytest.mark.parametrize("error", [StageError("it died"), NotReadyError("no replica"), OverloadedError("no room")])
+def test_a_file_is_deleted_whatever_has_become_of_the_decoder(error: GlyphError) -> None:
+    class Gone(ScriptedDecoder):
+        async def unpin(self, prefix: str) -> list[str]:
+            raise error
+
+    async def test() -> None:
+        async with serving(Gone([ANSWER])) as client:
+            url = f"/v1/files/{(await upload(client)).json()['id']}"
+            assert (await client.delete(f"{url}/pin")).status_code == error.status
+            assert (await client.delete(url)).status_code == 200
+            assert (await client.get(url)).status_code == 404
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_keys_own_their_files_and_teams_share_theirs(tmp_path: Path) -> None:
