@@ -27,6 +27,8 @@ from glyph_core.types import Answer, Progress, TextDelta
 if TYPE_CHECKING:
     from deployments.gateway import Gateway, RunningAnswer
 
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the second for nginx, which else collects
+
 
 def build_api(gateway: Gateway) -> FastAPI:
     # No documentation pages: they load their scripts from elsewhere.
@@ -43,7 +45,7 @@ def build_api(gateway: Gateway) -> FastAPI:
             CORSMiddleware,
             allow_origins=gateway.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            allow_headers=["*"],  # OpenAI's client for browsers sends a dozen of its own, more in each release
             expose_headers=["Retry-After", "X-Request-ID"],
         )
 
@@ -91,8 +93,7 @@ def build_api(gateway: Gateway) -> FastAPI:
         arriving = read_body(request, visit, gateway.limits.max_request_bytes)
         running = await gateway.answer(Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving), visit)
         if running.form.is_stream:
-            no_cache = {"Cache-Control": "no-cache"}
-            return StreamingResponse(stream_chunks(running, visit), media_type="text/event-stream", headers=no_cache)
+            return StreamingResponse(stream_chunks(running, visit), media_type="text/event-stream", headers=UNBUFFERED)
         return JSONResponse(await whole_completion(running, visit))
 
     return api

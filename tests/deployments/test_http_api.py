@@ -175,7 +175,9 @@ def test_of_a_request_that_the_decoder_has_only_the_store_keeps_the_documents(st
 def test_a_stream() -> None:
     async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
         body = {**QUESTION, "stream": True, "stream_options": {"include_usage": True}}
-        *chunks, usage, done = chunks_of(await client.post("/v1/chat/completions", json=body))
+        response = await client.post("/v1/chat/completions", json=body)
+        assert response.headers["x-accel-buffering"] == "no"
+        *chunks, usage, done = chunks_of(response)
         assert done == "[DONE]"
         assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
             {"role": "assistant", "content": ""}, {"reasoning_content": "hm"}, {"content": "42 "},

@@ -195,7 +195,12 @@ def test_keys_are_in_no_line(keys_file: str, lines: Lines) -> None:
 
 
 def test_browsers_of_other_origins_are_served_where_told() -> None:
-    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    asked = "authorization,content-type,x-stainless-arch,x-stainless-retry-count,x-stainless-runtime"  # by OpenAI's
+    preflight = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+    }
 
     async def refused(client: httpx.AsyncClient) -> None:
         response = await client.options(CHAT, headers=preflight)
@@ -203,7 +208,9 @@ def test_browsers_of_other_origins_are_served_where_told() -> None:
 
     async def served(client: httpx.AsyncClient) -> None:
         response = await client.options(CHAT, headers=preflight)
+        assert response.status_code == 200, response.text
         assert response.headers["access-control-allow-origin"] == "https://a.example"
+        assert response.headers["access-control-allow-headers"] == asked
         other = await client.post(CHAT, json=QUESTION, headers={"Origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
 
