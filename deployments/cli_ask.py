@@ -13,7 +13,7 @@ import httpx
 from deployments.answer_stream import AnswerStream, AskEvent, AskResult
 from deployments.cli_console import ProgressBars, print_json, print_notes, print_text, print_warnings
 from deployments.cli_evidence import print_evidence
-from deployments.client import endpoint_client, file_json, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, file_json, raise_for_error, root_of, served_model, unreachable
 from deployments.openai_answers import Json, glyph_json, usage_json
 from glyph_core.config import PRESETS, EvidenceConfig, ReadingConfig, SamplingConfig, SecondLookConfig
 from glyph_core.documents.source import read_source
@@ -121,7 +121,7 @@ def ask_endpoint(question: Question, url: str, model: str | None) -> Iterator[As
     base_url = f"{root_of(url)}/v1"
     try:
         with endpoint_client(base_url) as client:
-            body = request_json(question, model or _served_model(client))
+            body = request_json(question, model or served_model(client.get("/models")))
             with client.stream("POST", "/chat/completions", json=body) as response:
                 raise_for_error(response)
                 stream = AnswerStream()
@@ -165,9 +165,3 @@ def _options(question: Question) -> Json:
     }
     evidence = question.evidence.model_dump(exclude_defaults=True)
     return {"progress": True, **evidence, **{name: value for name, value in told.items() if value is not None}}
-
-
-def _served_model(client: httpx.Client) -> str:
-    response = client.get("/models")
-    raise_for_error(response)
-    return str(response.json()["data"][0]["id"])

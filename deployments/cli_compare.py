@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from deployments.client import endpoint_client, file_json, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, file_json, reply_in, root_of, unreachable
 from deployments.comparisons import comparison_json
 from deployments.openai_answers import Json
 from glyph_core.config import PRESETS
@@ -34,9 +34,6 @@ def compare_at_endpoint(files: Sequence[Path], preset: str | None, url: str, *, 
     body = {"files": [file_json(each.name, each.content) for each in documents], "include_same": include_same}
     try:
         with endpoint_client(base_url) as client:
-            response = client.post("/compare", json=body | ({"preset": preset} if preset else {}))
-            raise_for_error(response)
-            found: Json = response.json()
+            return reply_in(client.post("/compare", json=body | ({"preset": preset} if preset else {})))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unreachable(base_url, error) from error
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from deployments.client import endpoint_client, raise_for_error, root_of, unreachable
+from deployments.client import endpoint_client, not_ours, reply_in, root_of, unreachable
 from deployments.openai_answers import Json
 from deployments.status import STAGES
 
@@ -24,10 +24,11 @@ def fetch_status(url: str) -> Json:
     try:
         with endpoint_client(root_of(url)) as client:
             response = client.get("/status", timeout=STATUS_TIMEOUT_S)
-            raise_for_error(response)
-            picture: Json = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unreachable(root_of(url), error) from error
+    picture = reply_in(response)
+    if "stages" not in picture:
+        raise not_ours(response)
     return picture
 
 

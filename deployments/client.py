@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from typing import Any
 
 import httpx
 
@@ -78,12 +79,41 @@ def raise_for_error(response: httpx.Response) -> None:
 def error_in(response: httpx.Response) -> GlyphError:
     """The endpoint's own error, of a response that was read and is none of success. Raises StageError where it is none
     of ours."""
+    match _json_in(response):
+        case {"error": {"message": str()} as error}:
+            return error_of(error)
+    raise not_ours(response)
+
+
+def reply_in(response: httpx.Response) -> Json:
+    """What the endpoint says. Raises its own error, and StageError where it is none of ours."""
+    raise_for_error(response)
+    match _json_in(response):
+        case dict(reply):
+            return reply
+    raise not_ours(response)
+
+
+def served_model(models: httpx.Response) -> str:
+    """The name of the model in what /v1/models said. Raises as :func:`reply_in` does."""
+    match reply_in(models):
+        case {"data": [{"id": str(name)}, *_]}:
+            return name
+    raise not_ours(models)
+
+
+def not_ours(response: httpx.Response) -> StageError:
+    return StageError(
+        f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
+    )
+
+
+def _json_in(response: httpx.Response) -> Any:
+    """None for what is no JSON."""
     try:
-        return error_of(response.json()["error"])
-    except (ValueError, KeyError, TypeError) as cause:
-        raise StageError(
-            f"{response.url} answered {response.status_code} {response.reason_phrase}, which is no Glyph Serve endpoint"
-        ) from cause
+        return response.json()
+    except ValueError:
+        return None
 
 
 def error_of(error: Json) -> GlyphError:

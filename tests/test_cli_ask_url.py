@@ -39,6 +39,7 @@ class FakeEndpoint:
     url: str = ""
     status: int = 200
     reply: bytes = b""
+    models: bytes = b'{"data": [{"id": "served-model"}]}'
     asked: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -48,8 +49,8 @@ def endpoint() -> Iterator[FakeEndpoint]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            assert self.path == "/v1/models"
-            self._send(200, json.dumps({"data": [{"id": "served-model"}]}).encode())
+            assert self.path in ("/v1/models", "/status")
+            self._send(200, fake.models)
 
         def do_POST(self) -> None:
             assert self.path == "/v1/chat/completions"
@@ -194,6 +195,29 @@ def test_something_else_at_that_address_is_told(endpoint: FakeEndpoint, document
     assert result.exit_code == 1
     assert "502" in result.stderr
     assert "no Glyph Serve endpoint" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "reply", [b'{"error": "Not found"}', b'{"error": {"message": null}}', b'["error"]', b"null", b'{"detail": "no"}']
+)
+def test_an_error_that_is_none_of_ours_is_told(endpoint: FakeEndpoint, document: Path, reply: bytes) -> None:
+    endpoint.status, endpoint.reply = 404, reply
+    result = ask(endpoint, document)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "answered 404 Not Found, which is no Glyph Serve endpoint" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["ask", "status", "batch"])
+@pytest.mark.parametrize("reply", [b"<html>It works!</html>", b'{"data": []}', b'{"data": "x"}', b"[]"])
+def test_another_service_that_answers_is_told(
+    endpoint: FakeEndpoint, document: Path, reply: bytes, command: str, tmp_path: Path
+) -> None:
+    endpoint.models = reply
+    questions = ["--questions", str(document), "--out", str(tmp_path / "out.jsonl")]
+    arguments = {"ask": [str(document), "Which law?"], "status": [], "batch": [str(tmp_path), *questions]}[command]
+    result = CliRunner().invoke(app, [command, *arguments, "--url", endpoint.url])
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "answered 200 OK, which is no Glyph Serve endpoint" in result.stderr
 
 
 def test_the_url_may_leave_out_its_scheme(endpoint: FakeEndpoint, document: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deployments.client import raise_for_error, unreachable
+from deployments.client import reply_in, served_model, unreachable
 from deployments.openai_answers import Json
 from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
 from glyph_core.types import DocumentSource
@@ -49,8 +49,8 @@ class BatchEndpoint:
             response = await self._client.get("/models")
         except httpx.TransportError as error:
             raise unreachable(str(self._client.base_url), error) from error
-        raise_for_error(response)
-        self._model = self._model or str(response.json()["data"][0]["id"])
+        name = served_model(response)
+        self._model = self._model or name
 
     async def upload(self, source: DocumentSource) -> str:
         """The file's id there."""
@@ -86,9 +86,8 @@ class BatchEndpoint:
         while True:
             try:
                 response = await call()
-                raise_for_error(response)
+                result = reply_in(response)
                 self._heard_at = time.monotonic()
-                result: Json = response.json()
             except (OverloadedError, NotReadyError) as error:
                 reason: GlyphError = error
                 wait_s = max(wait_s, float(response.headers.get("Retry-After", 0)))

@@ -19,7 +19,7 @@ import httpx
 from deployments.bench.page_visit import Visitor, browser_loads, browser_missing
 from deployments.bench.ports import free_port
 from deployments.bench.report import Json, Show, installed_versions, now, processor
-from deployments.bench.serve_load import served_model
+from deployments.bench.serve_load import model_served_to
 from deployments.bench.serve_report import percentiles_ms
 from deployments.client import async_endpoint_client, endpoint_client, file_json, raise_for_error, root_of, unreachable
 from deployments.endpoint import Endpoint, EndpointSettings
@@ -48,7 +48,7 @@ def page_report(url: str | None, plan: PagePlan, show: Show) -> Json:
     missing = browser_missing()
     with _root(url, show) as root:
         with endpoint_client(root) as client:
-            model = served_model(client)
+            model = model_served_to(client)
         show("first visits in Chromium" if missing is None else f"no visit in Chromium: {missing}")
         visits = browser_loads(root, plan.num_visits) if missing is None else []
         try:

@@ -12,7 +12,7 @@ import httpx
 
 from deployments.bench.report import Show
 from deployments.bench.workload import Ask, Workload
-from deployments.client import async_endpoint_client, endpoint_client, raise_for_error, root_of, unreachable
+from deployments.client import async_endpoint_client, endpoint_client, root_of, served_model, unreachable
 from deployments.openai_answers import Json
 
 
@@ -145,17 +145,15 @@ def measure_endpoint(
     """The model's name and, level by level, what became of the requests. Raises StageError where nobody serves, and
     the endpoint's own error where it lets nobody in."""
     with endpoint_client(root_of(url)) as client:
-        model = served_model(client)
+        model = model_served_to(client)
     return model, asyncio.run(_measure(url, model, workload, levels, duration_s, num_warm_up, show))
 
 
-def served_model(client: httpx.Client) -> str:
+def model_served_to(client: httpx.Client) -> str:
     try:
-        response = client.get("/v1/models")
+        return served_model(client.get("/v1/models"))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unreachable(str(client.base_url), error) from error
-    raise_for_error(response)
-    return str(response.json()["data"][0]["id"])
 
 
 async def _measure(
