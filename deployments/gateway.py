@@ -265,15 +265,18 @@ class Gateway:
         issue = partial(self._decoder.answer.options(stream=True).remote, request)
         messages: AsyncGenerator[tuple[AnswerEvent, ...]]
         messages = deadline.over(receive(issue, "decoder", may_repeat=_are_progress))
-        first = await anext(messages)
+        first = await anext(messages, ())
 
         async def events() -> AsyncGenerator[AnswerEvent]:
+            event: AnswerEvent | None = None
             async with aclosing(messages):
                 for event in first:
                     yield event
                 async for message in messages:
                     for event in message:
                         yield event
+            if not isinstance(event, Answer):
+                raise StageError("the decoder ended its stream before its answer; try again")
 
         return events()
 

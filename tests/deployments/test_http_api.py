@@ -226,6 +226,16 @@ def test_an_error_in_the_middle_of_a_stream_is_its_last_event() -> None:
     run(test, [*EVENTS[:3], StageError("it died")])
 
 
+@pytest.mark.parametrize("events", [[], EVENTS[:1], EVENTS[:3]], ids=["at once", "after progress", "in the middle"])
+def test_a_decoder_that_ends_without_its_answer_is_no_end_of_a_stream(events: list[Any]) -> None:
+    async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        assert_error(await client.post("/v1/chat/completions", json=QUESTION), 502, "stage_failed")
+        *_, last = chunks_of(await client.post("/v1/chat/completions", json={**QUESTION, "stream": True}))
+        assert last["error"]["code"] == "stage_failed"
+
+    run(test, events)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_error_before_the_first_event_is_a_status(stream: bool) -> None:
     async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
