@@ -100,6 +100,8 @@ def parse_keys(text: str, source: str) -> dict[str, str]:
         name = match["name"] or f"key-{number}"
         if name in keys:
             raise ConfigError(f"two API keys of {source} are called {name!r}; a name tells callers apart")
+        if match["key"] in keys.values():
+            raise ConfigError(f"API key {number} of {source} stands there twice: nobody could tell the callers apart")
         keys[name] = match["key"]
     return keys
 

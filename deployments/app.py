@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
@@ -27,6 +27,7 @@ from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.routing import ShortestQueueRouter
 from deployments.serve_side import ServeSide
 from glyph_core.config import Config, FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
+from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import BUILT_IN
 from glyph_core.storage.files import default_path
 
@@ -54,6 +55,15 @@ class RendererArgs(Config):
     max_replicas: int = Field(2, ge=1)
     upscale_delay_s: float = Field(2.0, ge=0)
     downscale_delay_s: float = Field(60.0, ge=0, description="a new renderer takes seconds to start: keep it a while")
+
+    @model_validator(mode="after")
+    def _bounds_hold_something(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ConfigError(
+                f"renderers.min_replicas={self.min_replicas} is more than max_replicas={self.max_replicas}; raise the "
+                "second or lower the first"
+            )
+        return self
 
 
 class AppArgs(PipelineConfig):

@@ -30,6 +30,12 @@ def test_two_keys_of_one_name_are_refused() -> None:
         parse_keys(f"ana: {KEY}\nana: {OTHER}", "file")
 
 
+def test_one_key_of_two_names_is_refused_without_quoting_it() -> None:
+    with pytest.raises(ConfigError, match="API key 2 of file stands there twice") as caught:
+        parse_keys(f"ana: {KEY}\nbob: {KEY}", "file")
+    assert KEY not in caught.value.message
+
+
 def test_they_come_from_the_file_or_else_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(f"filed: {KEY}\n")

@@ -16,6 +16,7 @@ from ray.serve.schema import ServeDeploySchema
 from deployments.app import AppArgs, build_app, build_page
 from deployments.page.server import PageArgs
 from glyph_core.config import PipelineConfig
+from glyph_core.errors import ConfigError
 from tests.deployments.serving import App, wait_until
 
 SERVE_CONFIG = Path(__file__).parents[2] / "serve_config.yaml"
@@ -69,6 +70,11 @@ def test_by_default_everything_fits_two_cores_and_no_gpu() -> None:
 def test_a_misspelt_name_is_refused(args: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         AppArgs.model_validate(args)
+
+
+def test_more_renderers_at_least_than_at_most_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"min_replicas=3 is more than max_replicas=2"):
+        AppArgs.model_validate({"renderers": {"min_replicas": 3}})
 
 
 def test_a_model_folder_holds_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
