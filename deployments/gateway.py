@@ -120,6 +120,7 @@ class Gateway:
         self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.limits = config.limits
         self.reports: tuple[StageReport, ...] = ()
+        self._ended: tuple[str, ...] = ()  # work in the background that is not done any more
         self.readiness = Readiness()
         self._renderer = renderer
         self._decoder, self._put = decoder, put
@@ -142,16 +143,25 @@ class Gateway:
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncGenerator[None]:
-        work = (
-            self.readiness.reach(self._warm_up),
-            self._tell_open_requests(),
-            keep_swept(self.files, self.library.collections),
-            self.library.indexer.run(),
-        )
-        tasks = [asyncio.create_task(task) for task in work]
+        work = {
+            "warm-up": self.readiness.reach(self._warm_up),
+            "count of open requests": self._tell_open_requests(),
+            "sweeping of the store": keep_swept(self.files, self.library.collections),
+            "reading of vector stores' files": self.library.indexer.run(),
+        }
+        tasks = [asyncio.create_task(task, name=name) for name, task in work.items()]
+        for task in tasks:
+            task.add_done_callback(self._note_end)
         yield
         for task in tasks:
             task.cancel()
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Work in the background that ends by an error that nobody foresaw is missed by nobody who looks."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        logger.error(f"the {task.get_name()} ended by {type(error).__name__}", exc_info=error)
+        self._ended = (*self._ended, f"no {task.get_name()}: it ended by {type(error).__name__}, the log says how")
 
     def model_json(self) -> Json:
         return model_json(self.model, self.created, self.max_model_len, self.limits, self._admission.render)
@@ -336,7 +346,7 @@ class Gateway:
             await asyncio.sleep(GAUGE_PERIOD_S)
 
     def gateway_report(self) -> StageReport:
-        return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"))
+        return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"), fallbacks=self._ended)
 
 
 def _are_progress(events: tuple[AnswerEvent, ...]) -> bool:

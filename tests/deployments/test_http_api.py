@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -300,6 +301,24 @@ def test_health_tells_of_the_stages() -> None:
         assert health["stages"]["decoder"] == {"device": "cpu", "dtype": "float32"}
         assert {"glyph-serve", "ray", "torch"} <= set(health["versions"])
         assert health["fallbacks"] == ["decoder: no Triton: sdpa instead"]
+
+    run(test)
+
+
+def test_work_in_the_background_that_ends_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("deployments.gateway.keep_swept", broken)
+    monkeypatch.setattr(logging.getLogger("ray.serve"), "propagate", True)
+
+    async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        told = (await client.get("/healthz")).json()["fallbacks"][0]
+        assert told.startswith("gateway: no sweeping of the store: it ended by ZeroDivisionError")
+        [line] = [line for line in caplog.records if line.levelno == logging.ERROR]
+        assert line.exc_info is not None
 
     run(test)
 
