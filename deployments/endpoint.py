@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from tempfile import TemporaryDirectory
 from types import FrameType, TracebackType
 from typing import IO, Any, NoReturn, Self
 
@@ -108,7 +109,9 @@ class Endpoint:
         for port in (settings.dashboard_port, settings.metrics_port):
             if port is not None:
                 check_port_is_free("127.0.0.1", port)
-        self._process, self._lifeline, self._events = _spawn(module)
+        # What people drop on the page lies there until the endpoint has it, and goes with the endpoint.
+        self._uploads = TemporaryDirectory(prefix="glyph-page-", ignore_cleanup_errors=True)
+        self._process, self._lifeline, self._events = _spawn(module, {"GRADIO_TEMP_DIR": self._uploads.name})
         self._is_ready = False
         with suppress(BrokenPipeError):  # it has ended already: wait_ready says so
             self._lifeline.write(settings.model_dump_json() + "\n")
@@ -149,6 +152,7 @@ class Endpoint:
         finally:
             end_session(self._process.pid)
             self._events.close()
+            self._uploads.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +163,7 @@ class Endpoint:
         self.stop()
 
 
-def _spawn(module: str) -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
+def _spawn(module: str, environment: Mapping[str, str]) -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
     """The child, the end of the lifeline to it and the end of its events; what it prints goes to our stderr."""
     read_fd, write_fd = os.pipe()
     try:
@@ -169,7 +173,7 @@ def _spawn(module: str) -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
             stdout=sys.stderr.fileno(),
             pass_fds=(write_fd,),
             start_new_session=True,
-            env=ray_environment(os.environ),
+            env=ray_environment({**environment, **os.environ}),
             text=True,
         )
     finally:

@@ -84,6 +84,22 @@ def test_ready_child_is_told_its_settings_and_stops_when_the_lifeline_closes(
     assert (tmp_path / "stopped").exists()
 
 
+def test_what_was_dropped_on_the_page_goes_with_the_endpoint(
+    child: MakeChild, settings: EndpointSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    module = child("""
+        folder = os.environ["GRADIO_TEMP_DIR"]
+        open(os.path.join(folder, "a.txt"), "w").close()
+        send(ready=urls(logs=folder))
+        sys.stdin.read()
+    """)
+    with Endpoint(settings, module) as endpoint:
+        folder = Path(endpoint.wait_ready(lambda phase: None).logs)
+        assert (folder / "a.txt").exists()
+    assert not folder.exists()
+
+
 def test_orphans_of_the_child_are_ended(child: MakeChild, settings: EndpointSettings) -> None:
     module = child("""
         send(ready=urls(api=str(leave_orphan())))

@@ -32,7 +32,8 @@ class Page:
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # Serve calls it in the replica
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # it asks when it is imported
-        os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="glyph-page-"))
+        if "GRADIO_TEMP_DIR" not in os.environ:
+            os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="glyph-page-")
         from deployments.page.site import build_site
 
         return build_site(self._endpoint, self._args.max_document_bytes)
