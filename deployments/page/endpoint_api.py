@@ -59,10 +59,10 @@ class EndpointApi:
         """``data``: number, width_px and height_px of each page; ``warnings``."""
         return await self._json("GET", f"/v1/files/{document.id}/pages", key, params=query)
 
-    async def page_png(self, key: str, file_id: str, name: str, query: str, etag: str | None) -> httpx.Response:
-        """``name`` is such as 3.png; what the endpoint says is returned whatever it is."""
+    async def page_png(self, key: str, file_id: str, number: str, query: str, etag: str | None) -> httpx.Response:
+        """``number`` of the page, from 1; what the endpoint says is returned whatever it is."""
         headers = {"If-None-Match": etag} if etag else {}
-        path = f"/v1/files/{quote(file_id, safe='')}/pages/{quote(name, safe='')}"
+        path = f"/v1/files/{quote(file_id, safe='')}/pages/{quote(number, safe='')}.png"
         async with self._response("GET", f"{path}?{query}", key, headers=headers) as response:
             await response.aread()
             return response

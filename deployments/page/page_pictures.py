@@ -47,11 +47,11 @@ class Tickets:
 def pictures_router(api: EndpointApi, tickets: Tickets) -> APIRouter:
     router = APIRouter(prefix="/pages")
 
-    @router.get("/{ticket}/{file_id}/{name}")
-    async def picture(request: Request, ticket: str, file_id: str, name: str) -> Response:
+    @router.get("/{ticket}/{file_id}/{number}.png")  # a name of its own, such as .., would lead elsewhere
+    async def picture(request: Request, ticket: str, file_id: str, number: str) -> Response:
         etag = request.headers.get("if-none-match")
         try:
-            found = await api.page_png(tickets.key(ticket), file_id, name, request.url.query, etag)
+            found = await api.page_png(tickets.key(ticket), file_id, number, request.url.query, etag)
         except GlyphError as error:
             return error_response(error)
         headers = {header: found.headers[header] for header in PASSED_ON if header in found.headers}

@@ -42,6 +42,8 @@ def endpoint(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"data": [MODEL]})
     if request.url.path == "/v1/templates":
         return httpx.Response(200, json={"data": TASKS})
+    if request.url.path.rstrip("/") == "/v1/files/file-1":
+        return httpx.Response(200, json={"filename": "secret.txt"})
     if request.url.path == "/v1/files/file-1/pages/1.png":
         return httpx.Response(200, content=str(request.url.query).encode(), headers={"etag": '"e"', "x-secret": "s"})
     return httpx.Response(502, text="no gateway")
@@ -96,6 +98,13 @@ def test_a_picture_needs_a_ticket_and_passes_on_what_a_browser_needs(pictures: t
     assert "x-secret" not in found.headers
     for other in (NO_KEY, "guessed"):
         assert client.get(f"/pages/{other}/file-1/1.png").status_code == 401
+
+
+def test_a_ticket_leads_to_pictures_and_nowhere_else(pictures: tuple[TestClient, Tickets]) -> None:
+    client, tickets = pictures
+    for name in ("%2E%2E", "%2E", "1", "x.jpg"):  # the test's client would take dots out by itself
+        found = client.get(f"/pages/{tickets.ticket(KEY)}/file-1/{name}")
+        assert (found.status_code, found.json()) == (404, {"detail": "Not Found"})
 
 
 def test_tickets_are_forgotten_when_many_came_after_them() -> None:
