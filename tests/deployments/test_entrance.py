@@ -13,13 +13,7 @@ from deployments.access import AccessConfig, ApiKeys
 from deployments.deadlines import Deadline
 from deployments.entrance import Entrance, OverloadConfig
 from glyph_core.errors import OverloadedError, RateLimitError, RequestTimeoutError
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def entrance(clock: Clock | None = None, *, overload: OverloadConfig | None = None, **access: float) -> Entrance:

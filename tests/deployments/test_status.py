@@ -12,14 +12,8 @@ from deployments.protocol import DecoderStats, EncoderStats, StageReport
 from deployments.recent import LastMinute
 from deployments.status import status_json, summed
 from glyph_core.engine.stats import EngineStats
+from tests.clock import Clock
 from tests.deployments.test_http_api import ANSWER
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def answer(ttft_s: float) -> Any:

@@ -12,16 +12,10 @@ from deployments.waiting_room import Place, WaitingRoom
 from glyph_core.config import CreditConfig
 from glyph_core.errors import ContextLengthError, OverloadedError
 from glyph_core.types import Answer
+from tests.clock import Clock
 from tests.deployments.fakes import FakeChain, FakeEngine, request_about
 
 PAGES = {"a": 100, "b": 100}
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_what_one_wants_is_free_again_when_he_leaves() -> None:

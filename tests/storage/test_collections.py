@@ -12,21 +12,9 @@ from glyph_core.errors import NotFoundError
 from glyph_core.storage.collections import Collections
 from glyph_core.storage.files import FileStore
 from glyph_core.storage.page_index import CLAIM_S, MAX_ATTEMPTS, PageIndex
+from tests.clock import Clock
 
 RENDER = "abc123"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

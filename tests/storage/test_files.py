@@ -16,21 +16,9 @@ from glyph_core.config import StoreConfig
 from glyph_core.errors import ConfigError, NotFoundError, QuotaError
 from glyph_core.storage.files import FileStore, StoredFile
 from glyph_core.types import DocumentSource
+from tests.clock import Clock
 
 CONTENT = b"The fee is 400 crowns a month. " * 100_000  # three chunks of the copy
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
