@@ -62,7 +62,7 @@ class Echo:
         transport = httpx.ASGITransport(api, raise_app_exceptions=False)
         async with (
             self._gateway.lifespan(api),
-            httpx.AsyncClient(transport=transport, base_url="http://e/v1") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost/v1") as client,
         ):
             while (await client.get("http://e/healthz")).status_code != 200:
                 await asyncio.sleep(0.001)
