@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,8 +25,9 @@ from deployments.gateway_watch import GatewayWatch
 from deployments.logs import logger, show_library
 from deployments.messages import Pace, in_messages
 from deployments.placing import keep_to_share, place_model
-from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, ServedRequest, StageReport
+from deployments.protocol import DecoderStats, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
+from deployments.renderers import Renderers
 from deployments.request_driver import RequestDriver
 from deployments.serve_side import near
 from deployments.waiting_room import Place, WaitingRoom
@@ -39,7 +40,7 @@ from glyph_core.engine.engine import Engine
 from glyph_core.errors import GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import Answer, AnswerEvent, DocumentPlan, Progress
+from glyph_core.types import Answer, AnswerEvent, Progress
 
 EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
 MAX_EVENTS = 64  # of an answer, in one message
@@ -67,7 +68,7 @@ class Decoder:
         max_kv_pools: float = 1.0,
     ) -> None:
         """``max_kv_pools``: what the open requests may want of KV memory together, in pools."""
-        self._renderer, self._encoder = renderer, near(encoder)
+        self._renderers, self._encoder = Renderers(renderer), near(encoder)
         self._credits, self._limits = credit_config, limits
         show_library()
         self._loaded = load()
@@ -140,10 +141,7 @@ class Decoder:
 
     async def describe(self) -> tuple[StageReport, ...]:
         """This stage and those before it."""
-        before = (
-            call_stage(self._renderer.describe.remote, "renderer"),
-            call_stage(self._encoder.describe.remote, "encoder"),
-        )
+        before = (self._renderers.describe(), call_stage(self._encoder.describe.remote, "encoder"))
         return (*await asyncio.gather(*before), self._loaded.report)
 
     async def check_health(self) -> None:
@@ -153,7 +151,8 @@ class Decoder:
     async def _open(self, request: ServedRequest) -> Course:
         started_at = time.perf_counter()
         plans = await call_each(
-            [partial(self._plan, document, request) for document in request.documents], max_calls=PLANS_AT_ONCE
+            [partial(self._renderers.plan, document, request.render) for document in request.documents],
+            max_calls=PLANS_AT_ONCE,
         )
         plans = plans_shown(plans, request.pages)
         queue_s = time.perf_counter() - started_at
@@ -186,22 +185,18 @@ class Decoder:
             await self._loop.pin(name, digests, course.first.window_tokens(index))
             await call_stage(partial(self._encoder.pin.remote, name, digests), "encoder")
 
-    async def _plan(self, document: DocumentRef, request: ServedRequest) -> DocumentPlan:
-        plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, request.render), "renderer")
-        return plan
-
     async def _asked_of_renderers(self, request: ServedRequest, demand: LookUp | Enlarge) -> list[Any] | str:
         """They have the text. That they fail costs a warning, not the answer."""
+        calls: list[Callable[[], Awaitable[Any]]]
         if isinstance(demand, LookUp):
-            evidence = self._renderer.evidence.remote
-            issues = [partial(evidence, request.documents[d], demand.render, query) for d, query in demand.asked]
+            evidence = self._renderers.evidence
+            calls = [partial(evidence, request.documents[d], demand.render, query) for d, query in demand.asked]
         else:
-            plan, looks = self._renderer.plan_larger.remote, (demand.render, demand.larger)
+            plan, looks = self._renderers.plan_larger, (demand.render, demand.larger)
             shown = zip(request.documents, demand.pages, strict=True)
-            issues = [partial(plan, document, *looks, pages) for document, pages in shown]
+            calls = [partial(plan, document, *looks, pages) for document, pages in shown]
         try:
             async with asyncio.timeout(EVIDENCE_TIMEOUT_S):
-                calls = [partial(call_stage, issue, "renderer") for issue in issues]
                 return await call_each(calls, max_calls=PLANS_AT_ONCE)
         except (GlyphError, TimeoutError) as error:
             why = str(error) or f"it took longer than {EVIDENCE_TIMEOUT_S:g} s"
@@ -209,11 +204,9 @@ class Decoder:
             return why
 
     async def _count_tokens(self, request: ServedRequest) -> TokenCount:
-        count = self._renderer.count_tokens.remote
         shown = zip(request.documents, request.pages or [None] * len(request.documents), strict=True)
-        issues = [partial(count, document, request.render, pages) for document, pages in shown]
-        calls = [partial(call_stage, issue, "renderer") for issue in issues]
-        counts: list[TokenCount] = await call_each(calls, max_calls=PLANS_AT_ONCE)
+        calls = [partial(self._renderers.count_tokens, document, request.render, pages) for document, pages in shown]
+        counts = await call_each(calls, max_calls=PLANS_AT_ONCE)
         return TokenCount(sum(count.num_tokens for count in counts), any(count.estimated for count in counts))
 
 

@@ -40,6 +40,7 @@ from deployments.protocol import (
 )
 from deployments.readiness import Readiness
 from deployments.recent import LastMinute
+from deployments.renderers import Renderers
 from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
@@ -122,12 +123,12 @@ class Gateway:
         self.reports: tuple[StageReport, ...] = ()
         self._ended: tuple[str, ...] = ()  # work in the background that is not done any more
         self.readiness = Readiness()
-        self._renderer = renderer
+        self._renderers = renderers = Renderers(renderer)
         self._decoder, self._put = decoder, put
         render = config.render or preset(checkpoint.preset)
         self.files = FileStore(store)
-        self.previews = Previews(self.files, renderer, self._put_document, render)
-        self.library = Library(self.files, renderer, self._put_document, render)
+        self.previews = Previews(self.files, renderers, self._put_document, render)
+        self.library = Library(self.files, renderers, self._put_document, render)
         self.templates = load_templates(Path(config.templates) if config.templates else None)
         self._admission = Admission(
             config.limits,
@@ -243,10 +244,7 @@ class Gateway:
         await self._take_files([file.file_id for file in asked.files if file.file_id is not None], visit)
         render = self._admission.render_of(asked.preset, asked.render)
         first, second = await asyncio.to_thread(store)
-        comparison: Comparison = await call_stage(
-            partial(self._renderer.compare.remote, first, second, render), "renderer"
-        )
-        return comparison
+        return await self._renderers.compare(first, second, render)
 
     def _admit(self, chat: ChatRequest, owner: str) -> tuple[Conversation, FileSearch | None]:
         """The request, and where it searches collections, that search, whose first pages are in the request."""

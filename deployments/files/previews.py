@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
 from weakref import WeakValueDictionary
 
-from ray.serve.handle import DeploymentHandle
-
-from deployments.faults import call_stage
 from deployments.protocol import DocumentRef, RangeRequest
 from deployments.render_choice import chosen_render
+from deployments.renderers import Renderers
 from glyph_core.config import RenderConfig
 from glyph_core.errors import NotFoundError
 from glyph_core.storage.files import FileStore
@@ -30,11 +27,11 @@ class Previews:
     def __init__(
         self,
         files: FileStore,
-        renderer: DeploymentHandle,
+        renderers: Renderers,
         put: Callable[[DocumentSource], DocumentRef],
         render: RenderConfig,
     ) -> None:
-        self._files, self._renderer, self._put, self._render = files, renderer, put, render
+        self._files, self._renderers, self._put, self._render = files, renderers, put, render
         self._room = asyncio.Semaphore(CALLS_AT_ONCE)
         self._in_use: WeakValueDictionary[tuple[str, str], DocumentRef] = WeakValueDictionary()  # by name and digest
 
@@ -47,18 +44,16 @@ class Previews:
     async def plan(self, owner: str, file_id: str, render: RenderConfig) -> DocumentPlan:
         """Raises NotFoundError where ``owner`` has no such file."""
         async with self._room:
-            return await self._plan(await self._document(owner, file_id), render)
+            return await self._renderers.plan(await self._document(owner, file_id), render)
 
     async def png(self, owner: str, file_id: str, page_number: int, render: RenderConfig) -> bytes:
         """``page_number`` counts from 1. Raises NotFoundError where there is no such file or page."""
         async with self._room:
             document = await self._document(owner, file_id)
-            num_pages = (await self._plan(document, render)).num_pages
+            num_pages = (await self._renderers.plan(document, render)).num_pages
             if not 1 <= page_number <= num_pages:
                 raise NotFoundError(f"there is no page {page_number} in {document.name!r}, which has {num_pages}")
-            page = RangeRequest(document, render, page_number - 1, page_number)
-            png: bytes = await call_stage(partial(self._renderer.page_png.remote, page), "renderer")
-            return png
+            return await self._renderers.page_png(RangeRequest(document, render, page_number - 1, page_number))
 
     async def _document(self, owner: str, file_id: str) -> DocumentRef:
         """Raises NotFoundError."""
@@ -68,7 +63,3 @@ class Previews:
             document = await asyncio.to_thread(lambda: self._put(self._files.read(owner, file_id)))
             self._in_use[file.name, file.digest] = document
         return document
-
-    async def _plan(self, document: DocumentRef, render: RenderConfig) -> DocumentPlan:
-        plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, render), "renderer")
-        return plan

@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from functools import partial
 
-from ray.serve.handle import DeploymentHandle
-
-from deployments.faults import call_stage
 from deployments.logs import logger
 from deployments.protocol import DocumentRef, RangeRequest
+from deployments.renderers import Renderers
 from glyph_core.config import RenderConfig
 from glyph_core.errors import GlyphError, InvalidInputError, UnsupportedDocumentError
-from glyph_core.rendering.page_text import PageText
 from glyph_core.storage.blobs import BlobStore
 from glyph_core.storage.page_index import Claim, PageIndex
-from glyph_core.types import DocumentPlan, DocumentSource
+from glyph_core.types import DocumentSource
 
 POLL_S = 2.0  # another gateway may have been told of a file
 PAGES_PER_CALL = 16
@@ -30,11 +26,11 @@ class Indexer:
         self,
         index: PageIndex,
         blobs: BlobStore,
-        renderer: DeploymentHandle,
+        renderers: Renderers,
         put: Callable[[DocumentSource], DocumentRef],
         render: RenderConfig,
     ) -> None:
-        self._index, self._blobs, self._renderer, self._put, self._render = index, blobs, renderer, put, render
+        self._index, self._blobs, self._renderers, self._put, self._render = index, blobs, renderers, put, render
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -83,11 +79,10 @@ class Indexer:
 
     async def _page_texts(self, claim: Claim) -> list[str]:
         document = await asyncio.to_thread(self._document, claim)
-        plan: DocumentPlan = await call_stage(partial(self._renderer.plan.remote, document, self._render), "renderer")
+        plan = await self._renderers.plan(document, self._render)
         texts: list[str] = []
         for part in RangeRequest(document, self._render, 0, plan.num_pages).cut(PAGES_PER_CALL):
-            pages: tuple[PageText, ...] = await call_stage(partial(self._renderer.page_texts.remote, part), "renderer")
-            texts += [page.text for page in pages]
+            texts += [page.text for page in await self._renderers.page_texts(part)]
             await asyncio.to_thread(self._index.prolong, claim)
         return texts
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ray.serve.handle import DeploymentHandle
-
 from deployments.protocol import DocumentRef
+from deployments.renderers import Renderers
 from deployments.vector_stores.filters import Filter
 from deployments.vector_stores.indexing import Indexer
 from glyph_core.config import RenderConfig
@@ -33,7 +32,7 @@ class Library:
     def __init__(
         self,
         files: FileStore,
-        renderer: DeploymentHandle,
+        renderers: Renderers,
         put: Callable[[DocumentSource], DocumentRef],
         render: RenderConfig,
     ) -> None:
@@ -41,7 +40,7 @@ class Library:
         self.files = files
         self.collections = Collections(files, render.digest)
         self.index = PageIndex(files, render.digest)
-        self.indexer = Indexer(self.index, files.blobs, renderer, put, render)
+        self.indexer = Indexer(self.index, files.blobs, renderers, put, render)
 
     def find(
         self,

@@ -16,6 +16,7 @@ from deployments.access import AccessConfig
 from deployments.entrance import OverloadConfig
 from deployments.files.previews import Previews
 from deployments.protocol import DocumentRef, RangeRequest
+from deployments.renderers import Renderers
 from glyph_core.config import LimitConfig, RenderConfig, StoreConfig, preset
 from glyph_core.errors import GlyphError, NotReadyError, OverloadedError, StageError
 from glyph_core.rendering.renderer import PageRenderer
@@ -279,7 +280,7 @@ def test_many_pictures_at_once_share_their_file_and_a_few_are_worked_on(tmp_path
             return f"{page.document.name} {page.start}".encode()
 
     async def test() -> None:
-        previews = Previews(store, LocalHandle(Slow()), put, preset("mini"))  # type: ignore[arg-type]
+        previews = Previews(store, Renderers(LocalHandle(Slow())), put, preset("mini"))  # type: ignore[arg-type]
         of_one = [previews.png("ana", ids[0], n, preset("mini")) for n in range(1, 21)]
         assert await asyncio.gather(*of_one) == [f"0.txt {n}".encode() for n in range(20)]
         assert num_put <= 8
