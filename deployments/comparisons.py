@@ -31,7 +31,7 @@ class CompareRequest(Wire):
     render: dict[str, Any] = Field(default_factory=dict)
 
 
-def parse_compare_request(body: bytes) -> CompareRequest:
+def parse_compare_request(body: bytes | bytearray) -> CompareRequest:
     """Raises InvalidRequestError that names the field at fault."""
     return checked(CompareRequest, json_of(body))
 

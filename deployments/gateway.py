@@ -7,9 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import ray
@@ -19,78 +17,43 @@ from ray.serve.handle import DeploymentHandle
 from deployments import metrics
 from deployments.access import AccessConfig, ApiKeys, check_exposure, owner_of
 from deployments.admission import Admission, Conversation
+from deployments.background import Background
+from deployments.chain import Chain
 from deployments.comparisons import CompareRequest
 from deployments.deadlines import Deadline, check_timeout
 from deployments.entrance import Entrance, OverloadConfig, Visit
-from deployments.faults import call_stage, receive
 from deployments.files.previews import Previews
 from deployments.files.sweeping import keep_swept
 from deployments.http_api import build_api
 from deployments.logs import logger
 from deployments.openai_answers import Json, model_json
 from deployments.openai_types import ChatRequest, file_ids_of, parse_chat_request
-from deployments.protocol import (
-    DecoderStats,
-    DocumentRef,
-    EncoderStats,
-    PinRequest,
-    ServedRequest,
-    StageReport,
-    versions_of,
-)
+from deployments.protocol import DocumentRef, ServedRequest, StageReport, versions_of
 from deployments.readiness import Readiness
 from deployments.recent import LastMinute
 from deployments.renderers import Renderers
+from deployments.running_answer import AnswerForm, RunningAnswer
 from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
 from deployments.vector_stores.file_search import FileSearch
 from deployments.vector_stores.library import Library
-from glyph_core.answering.request import AnswerRequest, new_request_id
+from glyph_core.answering.request import AnswerRequest
 from glyph_core.answering.task_templates import load_templates
 from glyph_core.config import EvidenceConfig, PipelineConfig, SamplingConfig, StoreConfig, preset
 from glyph_core.errors import (
     DocumentTooLargeError,
     ModelNotFoundError,
     NotReadyError,
-    StageError,
 )
 from glyph_core.evidence.comparison import Comparison
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.storage.files import FileStore
-from glyph_core.types import Answer, AnswerEvent, DocumentSource, Progress
+from glyph_core.types import AnswerEvent, DocumentSource
 
-HEALTH_TIMEOUT_S = 5.0
 NO_EVIDENCE = EvidenceConfig(citations=False, grounding="off")
-STATUS_TIMEOUT_S = 20.0  # Serve's own share, its first time above all, takes seconds on a busy machine
 GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its export intervals
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
-    """In which form an answer is wanted, and until when."""
-
-    is_stream: bool
-    include_usage: bool
-    tells_progress: bool
-    timeout_s: float | None
-
-    @classmethod
-    def of(cls, chat: ChatRequest) -> AnswerForm:
-        options, glyph = chat.stream_options, chat.glyph
-        return cls(chat.stream, options is not None and options.include_usage, glyph.progress, glyph.timeout_s)
-
-
-@dataclass(frozen=True, slots=True)
-class RunningAnswer:
-    """A request that the decoder has taken. What it was understood from is gone: that is hundreds of megabytes."""
-
-    model: str
-    form: AnswerForm
-    request: ServedRequest  # owns the documents in the object store
-    events: AsyncGenerator[AnswerEvent]  # close it when done early: that cancels the request everywhere
-    search: FileSearch | None = None  # what it looks up in collections
 
 
 class Gateway:
@@ -111,7 +74,7 @@ class Gateway:
         keys = ApiKeys.of(access)
         check_exposure(serve_side.listening_host(), keys, access)
         self.recent = LastMinute()
-        self._serve_side, self._replica_name = serve_side, serve_side.replica_name()
+        self._chain = chain = Chain(decoder, serve_side, put)
         self.entrance = Entrance(keys, access, overload)
         self.cors_origins = access.cors_origins
         self.timeout_s = overload.timeout_s
@@ -121,14 +84,13 @@ class Gateway:
         self.max_model_len = config.engine.max_model_len or checkpoint.max_model_len
         self.limits = config.limits
         self.reports: tuple[StageReport, ...] = ()
-        self._ended: tuple[str, ...] = ()  # work in the background that is not done any more
+        self._background = Background()
         self.readiness = Readiness()
         self._renderers = renderers = Renderers(renderer)
-        self._decoder, self._put = decoder, put
         render = config.render or preset(checkpoint.preset)
         self.files = FileStore(store)
-        self.previews = Previews(self.files, renderers, self._put_document, render)
-        self.library = Library(self.files, renderers, self._put_document, render)
+        self.previews = Previews(self.files, renderers, chain.put, render)
+        self.library = Library(self.files, renderers, chain.put, render)
         self.templates = load_templates(Path(config.templates) if config.templates else None)
         self._admission = Admission(
             config.limits,
@@ -150,19 +112,8 @@ class Gateway:
             "sweeping of the store": keep_swept(self.files, self.library.collections),
             "reading of vector stores' files": self.library.indexer.run(),
         }
-        tasks = [asyncio.create_task(task, name=name) for name, task in work.items()]
-        for task in tasks:
-            task.add_done_callback(self._note_end)
-        yield
-        for task in tasks:
-            task.cancel()
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        """Work in the background that ends by an error that nobody foresaw is missed by nobody who looks."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        logger.error(f"the {task.get_name()} ended by {type(error).__name__}", exc_info=error)
-        self._ended = (*self._ended, f"no {task.get_name()}: it ended by {type(error).__name__}, the log says how")
+        with self._background.doing(work):
+            yield
 
     def model_json(self) -> Json:
         return model_json(self.model, self.created, self.max_model_len, self.limits, self._admission.render)
@@ -170,18 +121,14 @@ class Gateway:
     async def check_ready(self) -> None:
         """Raises NotReadyError until the whole chain has answered once, and whenever the decoder does not respond."""
         self.readiness.check()
-        try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await call_stage(self._decoder.check_health.remote, "decoder")
-        except (TimeoutError, StageError) as error:
-            raise NotReadyError(f"the decoder does not respond: {str(error) or 'no answer in time'}") from error
+        await self._chain.check_health()
 
     def check_model(self, model: str) -> None:
         """Raises ModelNotFoundError for a model that is not served here."""
         if model != self.model:
             raise ModelNotFoundError(f"model {model!r} is not served here; {self.model!r} is", param="model")
 
-    async def answer(self, body: Awaitable[bytes], visit: Visit) -> RunningAnswer:
+    async def answer(self, body: Awaitable[bytearray], visit: Visit) -> RunningAnswer:
         """Understands a chat completions request and hands it to the decoder.
 
         Returns when the decoder has taken it, so that whatever is wrong with the request is raised here.
@@ -189,17 +136,19 @@ class Gateway:
         form, request, search = await self._take(body, visit)
         deadline = Deadline(visit.arrived_at, form.timeout_s or self.timeout_s)
         visit.answer_id, visit.is_stream = request.request_id, form.is_stream
-        events = await self._begin(request, deadline)
+        events = await self._chain.begin(request, deadline)
         if search is not None:
 
             async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
                 further = await self._stored(conversation, visit)
-                return further, await self._begin(further, deadline)
+                return further, await self._chain.begin(further, deadline)
 
             events = search.events(events, begin)
         return RunningAnswer(self.model, form, request, events, search)
 
-    async def _take(self, body: Awaitable[bytes], visit: Visit) -> tuple[AnswerForm, ServedRequest, FileSearch | None]:
+    async def _take(
+        self, body: Awaitable[bytearray], visit: Visit
+    ) -> tuple[AnswerForm, ServedRequest, FileSearch | None]:
         """What a body asks for, its documents in the object store."""
         # In threads: bodies and files are up to hundreds of megabytes.
         owner = owner_of(visit.caller)
@@ -209,12 +158,12 @@ class Gateway:
         return AnswerForm.of(chat), await self._stored(conversation, visit), search
 
     async def _stored(self, conversation: Conversation, visit: Visit) -> ServedRequest:
-        request = await asyncio.to_thread(self._store, conversation, owner_of(visit.caller))
+        request = await asyncio.to_thread(self._chain.store, conversation, owner_of(visit.caller))
         if conversation.pages:  # which were found; the files that a request names are counted already
             visit.take(sum(document.num_bytes for document in request.documents))
         return request
 
-    def _understand(self, body: bytes) -> ChatRequest:
+    def _understand(self, body: bytearray) -> ChatRequest:
         chat = parse_chat_request(body)
         self.check_model(chat.model)
         check_timeout(chat.glyph.timeout_s, self.timeout_s)
@@ -239,7 +188,7 @@ class Gateway:
 
         def store() -> list[DocumentRef]:
             found = self._admission.documents_of(asked.files, lambda file_id: self.files.read(owner, file_id))
-            return [self._put_document(document) for document in found]
+            return [self._chain.put(document) for document in found]
 
         await self._take_files([file.file_id for file in asked.files if file.file_id is not None], visit)
         render = self._admission.render_of(asked.preset, asked.render)
@@ -252,42 +201,6 @@ class Gateway:
         search = FileSearch.of(chat, self.library, owner, conversation, self._checkpoint, self.limits)
         return (search.begin_round() or conversation if search else conversation), search
 
-    def _store(self, conversation: Conversation, owner: str = "") -> ServedRequest:
-        return ServedRequest(
-            new_request_id(),
-            conversation.messages,
-            tuple(self._put_document(document) for document in conversation.documents),
-            conversation.sampling,
-            conversation.render,
-            evidence=conversation.evidence,
-            pages=conversation.pages,
-            reading=conversation.reading,
-            pin=None if conversation.pin is None else PinRequest(owner, conversation.pin),
-            gateway=self._replica_name,
-        )
-
-    def _put_document(self, document: DocumentSource) -> DocumentRef:
-        return DocumentRef(document.name, document.digest, len(document.content), self._put(document.content))
-
-    async def _begin(self, request: ServedRequest, deadline: Deadline) -> AsyncGenerator[AnswerEvent]:
-        issue = partial(self._decoder.answer.options(stream=True).remote, request)
-        messages: AsyncGenerator[tuple[AnswerEvent, ...]]
-        messages = deadline.over(receive(issue, "decoder", may_repeat=_are_progress))
-        first = await anext(messages, ())
-
-        async def events() -> AsyncGenerator[AnswerEvent]:
-            event: AnswerEvent | None = None
-            async with aclosing(messages):
-                for event in first:
-                    yield event
-                async for message in messages:
-                    for event in message:
-                        yield event
-            if not isinstance(event, Answer):
-                raise StageError("the decoder ended its stream before its answer; try again")
-
-        return events()
-
     async def pin_file(self, visit: Visit, file_id: str) -> int:
         """Reads a file's pages and keeps them from eviction; returns their number. Raises NotFoundError and
         PinnedShareError."""
@@ -298,16 +211,12 @@ class Gateway:
         conversation = Conversation(
             asked.messages, asked.documents, asked.sampling, self._admission.render, asked.evidence, pin=True
         )
-        request = await asyncio.to_thread(self._store, conversation, owner)
-        events = await self._begin(request, Deadline(visit.arrived_at, self.timeout_s))
-        async with aclosing(events):
-            return [event async for event in events if isinstance(event, Answer)][-1].num_pages
+        request = await asyncio.to_thread(self._chain.store, conversation, owner)
+        return (await self._chain.answer(request, Deadline(visit.arrived_at, self.timeout_s))).num_pages
 
     async def unpin_file(self, owner: str, file_id: str) -> bool:
         """Whether it was pinned. Raises NotFoundError."""
-        digest = (await asyncio.to_thread(self.files.get, owner, file_id)).digest
-        prefix = PinRequest(owner, is_wanted=False).name(digest)
-        return any(await self._serve_side.ask_all(self._decoder, "unpin", "decoder", STATUS_TIMEOUT_S, prefix))
+        return await self._chain.unpin(owner, (await asyncio.to_thread(self.files.get, owner, file_id)).digest)
 
     async def _warm_up(self) -> None:
         """One request through the whole chain."""
@@ -316,25 +225,18 @@ class Gateway:
             "Ready?",
             sampling=SamplingConfig(max_tokens=1),
         )
-        request = self._store(
-            Conversation(warm_up.messages, warm_up.documents, warm_up.sampling, self._admission.render)
-        )
-        async for _ in await self._begin(request, Deadline(time.monotonic(), self.timeout_s)):
-            pass
-        self.reports = await call_stage(self._decoder.describe.remote, "decoder")
+        conversation = Conversation(warm_up.messages, warm_up.documents, warm_up.sampling, self._admission.render)
+        await self._chain.answer(self._chain.store(conversation), Deadline(time.monotonic(), self.timeout_s))
+        self.reports = await self._chain.describe()
         for warning in placement_warnings(self.reports):
             logger.warning(warning)
 
     async def status(self) -> Json:
         """The live picture. Raises NotReadyError where the decoder does not respond."""
-        stats: list[tuple[DecoderStats, EncoderStats]]  # of each pair
         try:
-            async with asyncio.timeout(STATUS_TIMEOUT_S):
-                stats = await self._serve_side.ask_all(self._decoder, "chain_stats", "decoder", STATUS_TIMEOUT_S)
-                replicas = await asyncio.to_thread(self._serve_side.replicas)
-        except (TimeoutError, StageError) as error:
-            why = f"the decoder or Ray Serve does not respond: {str(error) or 'no answer in time'}"
-            raise NotReadyError(self.readiness.why_not or why) from error
+            stats, replicas = await self._chain.stats()
+        except NotReadyError as error:
+            raise NotReadyError(self.readiness.why_not or error.message) from error
         reports = (self.gateway_report(), *self.reports)
         return status_json(self.model, self.readiness.why_not, self.entrance, self.recent, reports, replicas, stats)
 
@@ -344,9 +246,4 @@ class Gateway:
             await asyncio.sleep(GAUGE_PERIOD_S)
 
     def gateway_report(self) -> StageReport:
-        return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"), fallbacks=self._ended)
-
-
-def _are_progress(events: tuple[AnswerEvent, ...]) -> bool:
-    """Nothing of the answer yet: a decoder that dies after them may be replaced by another from the beginning."""
-    return all(isinstance(event, Progress) for event in events)
+        return StageReport("gateway", "cpu", versions_of("glyph-serve", "ray"), fallbacks=self._background.ended)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -18,14 +15,14 @@ from deployments.comparisons import comparison_json, parse_compare_request
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
 from deployments.files.routes import files_router
-from deployments.openai_answers import Chunks, Json, completion_json, error_json, health_json, template_json
+from deployments.openai_answers import Json, error_json, health_json, template_json
+from deployments.running_answer import stream_chunks, whole_completion
 from deployments.vector_stores.routes import vector_stores_router
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
-from glyph_core.types import Answer, Progress, TextDelta
 
 if TYPE_CHECKING:
-    from deployments.gateway import Gateway, RunningAnswer
+    from deployments.gateway import Gateway
 
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the second for nginx, which else collects
 
@@ -99,7 +96,7 @@ def build_api(gateway: Gateway) -> FastAPI:
     return api
 
 
-async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytes:
+async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytearray:
     """Raises DocumentTooLargeError as soon as more than ``max_bytes`` were announced or have come, and OverloadedError
     where the bodies of all open requests are too many bytes."""
     announced = request.headers.get("content-length", "")
@@ -111,60 +108,7 @@ async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytes:
         body += piece
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
-    return bytes(body)
-
-
-async def whole_completion(running: RunningAnswer, visit: Visit) -> Json:
-    async with aclosing(running.events) as events:
-        visit.answer = [event async for event in events if isinstance(event, Answer)][-1]
-    return _with_search(completion_json(running.request.request_id, running.model, visit.answer), running)
-
-
-def _with_search(reply: Json, running: RunningAnswer) -> Json:
-    if running.search is not None:
-        reply["glyph"]["file_search"] = running.search.as_json()
-    return reply
-
-
-async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[bytes]:
-    """Server-sent events. An error on the way is one event of its own, after which nothing comes, not even [DONE]."""
-    chunks = Chunks(running.request.request_id, running.model, include_usage=running.form.include_usage)
-    shown = {False: "", True: ""}  # of the answer and of the reasoning
-    try:
-        async with aclosing(running.events) as events:
-            yield _event(chunks.first())
-            async for event in events:
-                match event:
-                    case TextDelta():
-                        shown[event.is_reasoning] += event.text
-                        yield _event(chunks.delta(event))
-                    case Progress() if running.form.tells_progress:
-                        yield _event(chunks.progress(event))
-                    case Answer():
-                        visit.answer = event
-                        for rest in _not_shown(event, shown):
-                            yield _event(chunks.delta(rest))
-                        yield _event(_with_search(chunks.finish(event), running))
-                        if running.form.include_usage:
-                            yield _event(chunks.usage(event.usage))
-    except GlyphError as error:
-        visit.error = error
-        yield _event(error_json(error))
-    else:
-        yield b"data: [DONE]\n\n"
-
-
-def _not_shown(answer: Answer, shown: dict[bool, str]) -> list[TextDelta]:
-    """What comes with the answer only: all of it, where it is one of several windows'. What was shown is never taken
-    back: a repaired text stands in the last chunk's ``glyph``."""
-    as_written = answer.text if answer.written is None else answer.written
-    texts = ((True, answer.reasoning), (False, as_written))
-    rests = [TextDelta(text.removeprefix(shown[is_reasoning]), is_reasoning) for is_reasoning, text in texts]
-    return [rest for rest in rests if rest.text]
-
-
-def _event(chunk: Json) -> bytes:
-    return b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return body
 
 
 def _too_large(max_bytes: int) -> DocumentTooLargeError:

@@ -200,7 +200,7 @@ class ChatRequest(Wire):
         return self
 
 
-def parse_chat_request(body: bytes) -> ChatRequest:
+def parse_chat_request(body: bytes | bytearray) -> ChatRequest:
     """Raises InvalidRequestError that names the field at fault. A field that is null is one that is not there."""
     sent = json_of(body)
     if not isinstance(sent, dict):

@@ -39,4 +39,4 @@ async def body_of(request: Request, model: type[B]) -> B:
         body += piece
         if len(body) > MAX_BODY_BYTES:
             raise DocumentTooLargeError(f"the request body has more than {MAX_BODY_BYTES} bytes")
-    return checked(model, json_of(bytes(body) or b"{}"))
+    return checked(model, json_of(body or b"{}"))

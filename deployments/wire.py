@@ -18,7 +18,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def json_of(body: bytes) -> Any:
+def json_of(body: bytes | bytearray) -> Any:
     """Raises InvalidRequestError for what is no JSON."""
     try:
         return from_json(body, allow_inf_nan=False)
