@@ -23,7 +23,7 @@ from deployments.engine_loop import EngineLoop, StepEngine
 from deployments.faults import call_stage
 from deployments.gateway_watch import GatewayWatch
 from deployments.logs import logger, show_library
-from deployments.messages import Pace, in_messages
+from deployments.messages import Pace, in_messages, newest_progress
 from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
@@ -40,7 +40,7 @@ from glyph_core.engine.engine import Engine
 from glyph_core.errors import GlyphError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
-from glyph_core.types import Answer, AnswerEvent, Progress
+from glyph_core.types import Answer, AnswerEvent
 
 EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
 MAX_EVENTS = 64  # of an answer, in one message
@@ -217,16 +217,6 @@ def _next_demand(steps: Generator[Demand, Any, Answer], told: object) -> Demand 
     except StopIteration as finished:
         answer: Answer = finished.value
         return answer
-
-
-def newest_progress(events: tuple[AnswerEvent, ...]) -> tuple[AnswerEvent, ...]:
-    """Without the progress that others overtook."""
-    later = (*events[1:], None)
-    return tuple(
-        event
-        for event, next_event in zip(events, later, strict=True)
-        if not (isinstance(event, Progress) and isinstance(next_event, Progress))
-    )
 
 
 def _look_at(counts: asyncio.Task[TokenCount]) -> None:

@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
+from glyph_core.types import AnswerEvent, Progress
+
 T = TypeVar("T")
 
 PERIOD_S = 0.025
@@ -74,3 +76,13 @@ async def in_messages(made: AsyncGenerator[T], pace: Pace, *, max_length: int) -
     finally:
         making.cancel()
         await asyncio.wait([making])
+
+
+def newest_progress(events: tuple[AnswerEvent, ...]) -> tuple[AnswerEvent, ...]:
+    """Without the progress that others overtook."""
+    later = (*events[1:], None)
+    return tuple(
+        event
+        for event, next_event in zip(events, later, strict=True)
+        if not (isinstance(event, Progress) and isinstance(next_event, Progress))
+    )

@@ -11,9 +11,10 @@ from functools import partial
 from ray.serve.handle import DeploymentHandle
 
 from deployments.credits import pull_ranges
-from deployments.engine_loop import EngineLoop, RunningSequence
+from deployments.engine_loop import EngineLoop
 from deployments.packing import unpack
 from deployments.protocol import EncodedPage, RangeRequest, ServedRequest
+from deployments.running_sequence import RunningSequence
 from glyph_core.answering.inquiry import Inquiry
 from glyph_core.answering.prompts import DocumentPrompt, page_ranges
 from glyph_core.config import CreditConfig

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from deployments.decoder import newest_progress
+from deployments.messages import newest_progress
 from deployments.protocol import ServedRequest
 from deployments.refusals import accepted
 from glyph_core.config import CreditConfig

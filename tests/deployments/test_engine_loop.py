@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from deployments.engine_loop import EngineLoop, PageState, RunningSequence
+from deployments.engine_loop import EngineLoop
+from deployments.running_sequence import PageState, RunningSequence
 from glyph_core.config import EngineConfig, SamplingConfig
 from glyph_core.engine.engine import Engine
 from tests.engine.driving import prompt_of
