@@ -63,7 +63,10 @@ class Chain:
         issue = partial(self._decoder.answer.options(stream=True).remote, request)
         messages: AsyncGenerator[tuple[AnswerEvent, ...]]
         messages = deadline.over(receive(issue, "decoder", may_repeat=_are_progress))
-        first = await anext(messages, ())
+        try:
+            first = await anext(messages)
+        except StopAsyncIteration:
+            first = ()
 
         async def events() -> AsyncGenerator[AnswerEvent]:
             event: AnswerEvent | None = None

@@ -167,7 +167,7 @@ def test_of_a_request_that_the_decoder_has_only_the_store_keeps_the_documents(st
         asking = asyncio.create_task(client.post("/v1/chat/completions", json=body))
         while not decoder.requests:
             await asyncio.sleep(0.01)
-        assert not [one for one in gc.get_objects() if isinstance(one, ChatRequest | Conversation)]
+        assert not [one for one in gc.get_objects() if type(one) in (ChatRequest, Conversation)]
         assert (await asking).status_code == 200
 
     run(test, [0.3, ANSWER])
