@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -14,10 +14,10 @@ from starlette.requests import ClientDisconnect
 from deployments.comparisons import comparison_json, parse_compare_request
 from deployments.deadlines import Deadline
 from deployments.entrance import Visit
-from deployments.files.routes import files_router
+from deployments.files.routes import FileRoutes
 from deployments.openai_answers import Json, error_json, health_json, template_json
 from deployments.running_answer import stream_chunks, whole_completion
-from deployments.vector_stores.routes import vector_stores_router
+from deployments.vector_stores.routes import VectorStoreRoutes
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
 from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
 
@@ -34,8 +34,8 @@ def build_api(gateway: Gateway) -> FastAPI:
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(ClientDisconnect, _on_client_left)
     api.add_exception_handler(Exception, _on_unforeseen_error)
-    api.include_router(files_router(gateway))
-    api.include_router(vector_stores_router(gateway))
+    for routes in (ServiceRoutes(gateway), FileRoutes(gateway), VectorStoreRoutes(gateway)):
+        api.include_router(routes.router())
     api.add_middleware(Visits, entrance=gateway.entrance, recent=gateway.recent)
     if gateway.cors_origins:  # outside Visits: a browser asks for leave without a key
         api.add_middleware(
@@ -45,10 +45,31 @@ def build_api(gateway: Gateway) -> FastAPI:
             allow_headers=["*"],  # OpenAI's client for browsers sends a dozen of its own, more in each release
             expose_headers=["Retry-After", "X-Request-ID"],
         )
+    return api
 
-    @api.get("/healthz")
-    async def healthz() -> Response:
-        error: NotReadyError | None = None
+
+class ServiceRoutes:
+    """What is no file and no vector store."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        for method, path, answer in (
+            ("GET", "/healthz", self.health),
+            ("GET", "/status", self.status),
+            ("GET", "/v1/models", self.models),
+            ("GET", "/v1/models/{name:path}", self.model),
+            ("GET", "/v1/templates", self.templates),
+            ("POST", "/v1/compare", self.compare),
+            ("POST", "/v1/chat/completions", self.chat_completions),
+        ):
+            router.add_api_route(path, answer, methods=[method])
+        return router
+
+    async def health(self) -> Response:
+        gateway, error = self._gateway, None
         try:
             await gateway.check_ready()
         except NotReadyError as not_ready:
@@ -56,44 +77,36 @@ def build_api(gateway: Gateway) -> FastAPI:
         reports = (gateway.gateway_report(), *gateway.reports)
         return JSONResponse(health_json(gateway.model, reports, error), error.status if error else 200)
 
-    @api.get("/status")
-    async def status() -> Json:
-        return await gateway.status()
+    async def status(self) -> Json:
+        return await self._gateway.status()
 
-    @api.get("/v1/models")
-    async def models() -> Json:
-        return {"object": "list", "data": [gateway.model_json()]}
+    async def models(self) -> Json:
+        return {"object": "list", "data": [self._gateway.model_json()]}
 
-    @api.get("/v1/models/{name:path}")
-    async def model(name: str) -> Json:
-        gateway.check_model(name)
-        return gateway.model_json()
+    async def model(self, name: str) -> Json:
+        self._gateway.check_model(name)
+        return self._gateway.model_json()
 
-    @api.get("/v1/templates")
-    async def templates() -> Json:
-        return {"object": "list", "data": [template_json(template) for template in gateway.templates.values()]}
+    async def templates(self) -> Json:
+        return {"object": "list", "data": [template_json(template) for template in self._gateway.templates.values()]}
 
-    @api.post("/v1/compare")
-    async def compare(request: Request) -> Json:
-        await gateway.readiness.wait()
+    async def compare(self, request: Request) -> Response:
+        await self._gateway.readiness.wait()
         visit = visit_of(request)
-        deadline = Deadline(visit.arrived_at, gateway.timeout_s)
-        body = await deadline.wait(read_body(request, visit, gateway.limits.max_request_bytes))
+        deadline = Deadline(visit.arrived_at, self._gateway.timeout_s)
+        body = await deadline.wait(read_body(request, visit, self._gateway.limits.max_request_bytes))
         asked = await asyncio.to_thread(parse_compare_request, body)
-        comparison = await deadline.wait(gateway.compare(asked, visit))
-        return comparison_json(comparison, include_same=asked.include_same)
+        comparison = await deadline.wait(self._gateway.compare(asked, visit))
+        return JSONResponse(comparison_json(comparison, include_same=asked.include_same))
 
-    @api.post("/v1/chat/completions")
-    async def chat_completions(request: Request) -> Response:
-        await gateway.readiness.wait()
+    async def chat_completions(self, request: Request) -> Response:
+        await self._gateway.readiness.wait()
         visit = visit_of(request)
-        arriving = read_body(request, visit, gateway.limits.max_request_bytes)
-        running = await gateway.answer(Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving), visit)
+        arriving = read_body(request, visit, self._gateway.limits.max_request_bytes)
+        running = await self._gateway.answer(Deadline(visit.arrived_at, self._gateway.timeout_s).wait(arriving), visit)
         if running.form.is_stream:
             return StreamingResponse(stream_chunks(running, visit), media_type="text/event-stream", headers=UNBUFFERED)
         return JSONResponse(await whole_completion(running, visit))
-
-    return api
 
 
 async def read_body(request: Request, visit: Visit, max_bytes: int) -> bytearray:

@@ -35,18 +35,34 @@ class ListQuery(Query):
     purpose: str | None = None
 
 
-def files_router(gateway: Gateway) -> APIRouter:
-    router, store = APIRouter(prefix="/v1/files"), gateway.files
+class FileRoutes:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._store, self._previews = gateway, gateway.files, gateway.previews
 
-    @router.post("")
-    async def upload(request: Request) -> Json:
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/files")
+        for method, path, answer in (
+            ("POST", "", self.upload),
+            ("GET", "", self.list_files),
+            ("GET", "/{file_id}", self.retrieve),
+            ("DELETE", "/{file_id}", self.delete),
+            ("GET", "/{file_id}/content", self.content),
+            ("POST", "/{file_id}/pin", self.pin),
+            ("DELETE", "/{file_id}/pin", self.unpin),
+            ("GET", "/{file_id}/pages", self.pages),
+            ("GET", "/{file_id}/pages/{name}", self.page),
+        ):
+            router.add_api_route(path, answer, methods=[method])
+        return router
+
+    async def upload(self, request: Request) -> Json:
         visit = visit_of(request)
 
         async def arriving() -> StoredFile:
-            async with received_upload(request, visit, gateway.limits.max_document_bytes) as sent:
+            async with received_upload(request, visit, self._gateway.limits.max_document_bytes) as sent:
                 expiry = sent.fields.expires_after
                 return await asyncio.to_thread(
-                    store.add,
+                    self._store.add,
                     file_owner(request),
                     sent.name,
                     sent.fields.purpose,
@@ -55,40 +71,25 @@ def files_router(gateway: Gateway) -> APIRouter:
                     expires_after_s=expiry.seconds if expiry else None,
                 )
 
-        return file_json(await Deadline(visit.arrived_at, gateway.timeout_s).wait(arriving()))
+        return file_json(await Deadline(visit.arrived_at, self._gateway.timeout_s).wait(arriving()))
 
-    @router.get("")
-    async def list_files(request: Request) -> Json:
+    async def list_files(self, request: Request) -> Json:
         query = query_of(request, ListQuery)
-        files, has_more = await asyncio.to_thread(store.list_after, file_owner(request), **query.model_dump())
+        files, has_more = await asyncio.to_thread(self._store.list_after, file_owner(request), **query.model_dump())
         return list_json([file_json(file) for file in files], has_more)
 
-    @router.get("/{file_id}")
-    async def retrieve(request: Request, file_id: str) -> Json:
-        return file_json(await asyncio.to_thread(store.get, file_owner(request), file_id))
+    async def retrieve(self, request: Request, file_id: str) -> Json:
+        return file_json(await asyncio.to_thread(self._store.get, file_owner(request), file_id))
 
-    @router.delete("/{file_id}")
-    async def delete(request: Request, file_id: str) -> Json:
+    async def delete(self, request: Request, file_id: str) -> Json:
         with suppress(StageError, NotReadyError, OverloadedError):  # a decoder that is gone keeps nothing
-            await gateway.unpin_file(file_owner(request), file_id)
-        await asyncio.to_thread(store.delete, file_owner(request), file_id)
+            await self._gateway.unpin_file(file_owner(request), file_id)
+        await asyncio.to_thread(self._store.delete, file_owner(request), file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
-    @router.post("/{file_id}/pin")
-    async def pin(request: Request, file_id: str) -> Json:
-        await gateway.readiness.wait()
-        num_pages = await gateway.pin_file(visit_of(request), file_id)
-        return {"id": file_id, "object": "file.pin", "pinned": True, "pages": num_pages}
-
-    @router.delete("/{file_id}/pin")
-    async def unpin(request: Request, file_id: str) -> Json:
-        was_pinned = await gateway.unpin_file(file_owner(request), file_id)
-        return {"id": file_id, "object": "file.pin", "pinned": False, "was_pinned": was_pinned}
-
-    @router.get("/{file_id}/content")
-    async def content(request: Request, file_id: str) -> Response:
-        file = await asyncio.to_thread(store.get, file_owner(request), file_id)
-        chunks = await asyncio.to_thread(store.chunks, file_owner(request), file_id)
+    async def content(self, request: Request, file_id: str) -> Response:
+        file = await asyncio.to_thread(self._store.get, file_owner(request), file_id)
+        chunks = await asyncio.to_thread(self._store.chunks, file_owner(request), file_id)
         headers = {
             "Content-Length": str(file.num_bytes),
             "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name, safe='')}",
@@ -96,29 +97,34 @@ def files_router(gateway: Gateway) -> APIRouter:
         # Read in threads, as Starlette does with what is no async generator.
         return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
-    @router.get("/{file_id}/pages")
-    async def pages(request: Request, file_id: str) -> Json:
-        render = gateway.previews.render_config(request.query_params)
-        plan = await gateway.previews.plan(file_owner(request), file_id, render)
+    async def pin(self, request: Request, file_id: str) -> Json:
+        await self._gateway.readiness.wait()
+        num_pages = await self._gateway.pin_file(visit_of(request), file_id)
+        return {"id": file_id, "object": "file.pin", "pinned": True, "pages": num_pages}
+
+    async def unpin(self, request: Request, file_id: str) -> Json:
+        was_pinned = await self._gateway.unpin_file(file_owner(request), file_id)
+        return {"id": file_id, "object": "file.pin", "pinned": False, "was_pinned": was_pinned}
+
+    async def pages(self, request: Request, file_id: str) -> Json:
+        render = self._previews.render_config(request.query_params)
+        plan = await self._previews.plan(file_owner(request), file_id, render)
         sizes = [{"number": p.page_index + 1, "width_px": p.width_px, "height_px": p.height_px} for p in plan.pages]
         return {"object": "list", "data": sizes, "has_more": False, "warnings": list(plan.warnings)}
 
-    @router.get("/{file_id}/pages/{name}")
-    async def page(request: Request, file_id: str, name: str) -> Response:
+    async def page(self, request: Request, file_id: str, name: str) -> Response:
         number = name.removesuffix(".png")
         if number == name or not PAGE_NUMBER.fullmatch(number):
             raise NotFoundError(f"there is no page {name[:32]!r}: pages are 1.png, 2.png, …")
-        render = gateway.previews.render_config(request.query_params)
-        file = await asyncio.to_thread(store.get, file_owner(request), file_id)
+        render = self._previews.render_config(request.query_params)
+        file = await asyncio.to_thread(self._store.get, file_owner(request), file_id)
         # The same bytes under the same configuration make the same picture, and whose it is is asked each time.
         tag = f'"{render.page_digest(drawn_digest(file.name, file.digest), int(number) - 1)}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        png = await gateway.previews.png(file_owner(request), file_id, int(number), render)
+        png = await self._previews.png(file_owner(request), file_id, int(number), render)
         return Response(png, media_type="image/png", headers=headers)
-
-    return router
 
 
 def file_json(file: StoredFile) -> Json:
