@@ -15,8 +15,10 @@ import typer
 
 from deployments.cli_bench import bench
 from deployments.cli_console import ProgressBars, errors_reported, print_json, print_lines, print_text, print_warnings
+from deployments.cli_endpoint import batch, serve, status
 from deployments.cli_model import model as model_commands
-from glyph_core.config import PRESETS, EvidenceConfig, SamplingConfig
+from deployments.cli_options import DOCUMENTS, MODEL_HELP, Json, Preset
+from glyph_core.config import EvidenceConfig, SamplingConfig
 
 app = typer.Typer(
     name="glyph",
@@ -28,27 +30,6 @@ app = typer.Typer(
 
 app.add_typer(bench)
 app.add_typer(model_commands)
-
-DOCUMENTS = "PDF, DOCX, HTML, Markdown, text, code, TIFF, PNG or JPEG"
-Files = Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS)]
-MODEL_HELP = "glyph-mini, a checkpoint folder, or a hub id such as zai-org/Glyph"
-Model = Annotated[str, typer.Option(help=MODEL_HELP)]
-
-
-def _preset(name: str) -> str:
-    if name not in PRESETS:
-        raise typer.BadParameter(f"there is no preset {name!r}; there are: {', '.join(PRESETS)}")
-    return name
-
-
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        parser=_preset, metavar="NAME", help=f"how pages are drawn: {', '.join(PRESETS)}; else as the model expects"
-    ),
-]
-Mode = Literal["auto", "reflow", "native"]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,9 +49,9 @@ def main(
 
 @app.command()
 def render(
-    files: Files,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help=DOCUMENTS)],
     out: Annotated[Path, typer.Option(help="folder for the page images; made where it is not there")],
-    model: Model = "glyph-mini",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "glyph-mini",
     preset: Preset = None,
     dpi: Annotated[
         float | None, typer.Option(help="pages so much larger, type and all  [default: the preset's]")
@@ -80,7 +61,8 @@ def render(
         float | None, typer.Option(help="line height over font size  [default: the preset's]")
     ] = None,
     mode: Annotated[
-        Mode | None, typer.Option(help="a PDF's text set anew, its pages as they are, or what suits each page")
+        Literal["auto", "reflow", "native"] | None,
+        typer.Option(help="a PDF's text set anew, its pages as they are, or what suits each page"),
     ] = None,
     highlight: Annotated[bool, typer.Option("--highlight", help="code in colours")] = False,
     newline_marks: Annotated[
@@ -194,112 +176,5 @@ def compare(
         print_warnings(found["warnings"])
 
 
-@app.command()
-def batch(
-    source: Annotated[
-        Path, typer.Argument(metavar="DIR|LIST", help="a folder, or a text file that names a file a line")
-    ],
-    questions: Annotated[Path, typer.Option(help="a text file with a question a line; each is asked of each file")],
-    out: Annotated[Path, typer.Option(help="JSON lines; what it holds already is not asked again")],
-    url: Annotated[str, typer.Option(help="the endpoint")] = "http://127.0.0.1:7860",
-    model: Annotated[str | None, typer.Option(help="the model to ask  [default: the one that is served]")] = None,
-    preset: Preset = None,
-    system: Annotated[str | None, typer.Option(help="a system message, which stands before the documents")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="an answer's length at most")] = 256,
-    concurrency: Annotated[int, typer.Option(min=1, help="questions that are asked at once")] = 4,
-    patience: Annotated[float, typer.Option(min=0, help="seconds to wait for an endpoint that is full or away")] = 300,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="ask again what ended in an error")] = False,
-    json: Json = False,
-) -> None:
-    """Ask every question about every document; a run that was stopped goes on where it was."""
-    with errors_reported(as_json=json):
-        from deployments.batch.asking import BatchOptions
-        from deployments.cli_batch import run_batch, show_report
-
-        options = BatchOptions(model, system, preset, max_tokens)
-        with ProgressBars() as bars:
-            report = run_batch(
-                source,
-                questions,
-                out,
-                url,
-                options,
-                concurrency=concurrency,
-                patience_s=patience,
-                retry_failed=retry_failed,
-                on_progress=lambda done, of: bars.update("questions", done, of),
-            )
-        show_report(report, out, as_json=json)
-
-
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="[default: 7860]")] = None,
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP}  [default: glyph-mini]")] = None,
-    weights: Annotated[
-        Literal["bf16", "fp16", "fp8"] | None,
-        typer.Option(help="the language model's weights on a GPU; fp8 wants sm_89 or sm_90  [default: bf16]"),
-    ] = None,
-    gpu_memory_gb: Annotated[
-        float | None, typer.Option(min=1, help="GiB of one card that both stages share  [default: no limit]")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML: the app's arguments, or a file for `serve deploy`; options go before it")
-    ] = None,
-    dashboard_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="of Ray's dashboard  [default: 8265, or the next free]")
-    ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="of the Prometheus endpoint  [default: any that is free]")
-    ] = None,
-    keys_file: Annotated[
-        Path | None, typer.Option(help="API keys, one a line as `key` or `name: key`  [default: $GLYPH_API_KEYS]")
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(help="folder or fsspec URL for uploaded files  [default: glyph-serve in the user's data folder]"),
-    ] = None,
-    allow_unauthenticated: Annotated[
-        bool, typer.Option("--allow-unauthenticated", help="listen to other machines without an API key")
-    ] = False,
-    no_page: Annotated[bool, typer.Option("--no-page", help="without the page for people at /gradio")] = False,
-    json: Json = False,
-) -> None:
-    """Serve the OpenAI-compatible endpoint and its page on this machine until Ctrl-C."""
-    with errors_reported(as_json=json):
-        from deployments.cli_serve import endpoint_settings, serve_until_stopped
-
-        settings = endpoint_settings(
-            config,
-            host=host,
-            port=port,
-            dashboard_port=dashboard_port,
-            metrics_port=metrics_port,
-            model=model,
-            weights=weights,
-            gpu_memory_gb=gpu_memory_gb,
-            keys_file=keys_file,
-            store=store,
-            allow_unauthenticated=allow_unauthenticated,
-            page=not no_page,
-        )
-        serve_until_stopped(
-            settings, lambda urls: (print_json if json else print_lines)(urls.model_dump(exclude_none=True))
-        )
-
-
-@app.command()
-def status(
-    url: Annotated[str, typer.Option(help="the endpoint")] = "http://127.0.0.1:7860",
-    json: Json = False,
-) -> None:
-    """Show what an endpoint is doing: replicas, requests, queues, rates, KV blocks."""
-    with errors_reported(as_json=json):
-        from deployments.cli_status import as_text, fetch_status
-
-        picture = fetch_status(url)
-        if json:
-            print_json(picture)
-        else:
-            print_text(as_text(picture, url))
+for command in (batch, serve, status):
+    app.command()(command)

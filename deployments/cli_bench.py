@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deployments.cli_console import errors_reported, phase_shown, print_json, print_text, print_warnings
+from deployments.cli_options import Json
 
 bench = typer.Typer(name="bench", help="Measure Glyph Serve on this machine.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def render(
     table: Annotated[
         bool, typer.Option("--table", help="instead: time, pages and tokens by length and preset")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """Text to pages: ours beside the seed article's Pillow code and the official Glyph's PDF pipeline.
 
@@ -50,7 +51,7 @@ def render(
 def engine(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     tiny: Annotated[bool, typer.Option("--tiny", help="a tiny shape instead of the 9B's, for any machine")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """The language model's engine at the 9B's shape, random weights: decode by batch and context, shared prefix,
     prefill, accuracy, memory, and transformers beside it. The shape wants a GPU of 80 GB; --tiny runs anywhere.
@@ -72,7 +73,7 @@ def page(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="turns without tabs and turns with them")] = 10,
     tabs: Annotated[int, typer.Option(min=1, help="open and idle")] = 10,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """The page for people: what idle tabs cost those who ask the API, and the seconds of a first visit, in Chromium
     where playwright and a chromium are installed. Two minutes.
@@ -87,7 +88,7 @@ def page(
 @bench.command()
 def pipeline(
     rounds: Annotated[int, typer.Option(min=1, help="documents a case; the least time counts")] = 5,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """The way between the stages: 100 pages through Ray Serve, HTTP included, around stages that sleep.
 
@@ -103,7 +104,7 @@ def pipeline(
 @bench.command()
 def reuse(
     visual_tokens: Annotated[int, typer.Option(min=1000, help="of the document")] = 32_768,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """A second question about a document beside the first: from the KV pool, from host memory, from disk.
 
@@ -137,7 +138,7 @@ def serve_(
     ttft_ms: Annotated[float, typer.Option(min=0, help="goodput: the first token within")] = 2000.0,
     tpot_ms: Annotated[float, typer.Option(min=0, help="goodput: a later token within")] = 200.0,
     picture: Annotated[Path | None, typer.Option(help="write a PNG, too; needs the extra `bench`")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")] = False,
+    json: Json = False,
 ) -> None:
     """Load on a running endpoint: latencies, rates, goodput and errors, level by level; 1 request a second where no
     level is given.

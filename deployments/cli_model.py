@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from deployments.cli_console import FAILURE, errors_reported, print_json, print_lines, print_text
+from deployments.cli_options import Json
 
 model = typer.Typer(name="model", help="Look at a checkpoint without loading its weights.", no_args_is_help=True)
 
@@ -16,7 +17,6 @@ Memory = Annotated[
     float | None, typer.Option(min=0.1, help="GiB of a card: says what its memory would go to, or what would fit")
 ]
 Weights = Annotated[Literal["auto", "fp8"], typer.Option(help="of the language model's layers, for the memory plan")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
 
 
 @model.command()
