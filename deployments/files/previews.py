@@ -33,6 +33,7 @@ class Previews:
     ) -> None:
         self._files, self._renderers, self._put, self._render = files, renderers, put, render
         self._room = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._reading = asyncio.Lock()  # so that a second call finds what the first one brings
         self._in_use: WeakValueDictionary[tuple[str, str], DocumentRef] = WeakValueDictionary()  # by name and digest
 
     def render_config(self, options: Mapping[str, str]) -> RenderConfig:
@@ -58,8 +59,9 @@ class Previews:
     async def _document(self, owner: str, file_id: str) -> DocumentRef:
         """Raises NotFoundError."""
         file = await asyncio.to_thread(self._files.get, owner, file_id)
-        document = self._in_use.get((file.name, file.digest))
-        if document is None:
-            document = await asyncio.to_thread(lambda: self._put(self._files.read(owner, file_id)))
-            self._in_use[file.name, file.digest] = document
+        async with self._reading:
+            document = self._in_use.get((file.name, file.digest))
+            if document is None:
+                document = await asyncio.to_thread(lambda: self._put(self._files.read(owner, file_id)))
+                self._in_use[file.name, file.digest] = document
         return document

@@ -283,7 +283,7 @@ def test_many_pictures_at_once_share_their_file_and_a_few_are_worked_on(tmp_path
         previews = Previews(store, Renderers(LocalHandle(Slow())), put, preset("mini"))  # type: ignore[arg-type]
         of_one = [previews.png("ana", ids[0], n, preset("mini")) for n in range(1, 21)]
         assert await asyncio.gather(*of_one) == [f"0.txt {n}".encode() for n in range(20)]
-        assert num_put <= 8
+        assert num_put <= 3  # eight calls, eight and four: where all of some end together the content goes
         of_all = [previews.png("ana", each, 1, preset("mini")) for each in ids]
         assert await asyncio.gather(*of_all) == [f"{n}.txt 0".encode() for n in range(20)]
         assert most_open == 8
