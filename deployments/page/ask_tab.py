@@ -1,4 +1,4 @@
-"""The tab for questions: documents, the question, the answer, the pages."""
+"""The tab for questions: what happens on it."""
 
 from __future__ import annotations
 
@@ -9,143 +9,82 @@ from typing import Any
 import gradio as gr
 
 from deployments.openai_answers import Json
-from deployments.page.controls import control_values, html, inference_controls, options_of, rendering_controls
+from deployments.page.ask_layout import AskLayout
+from deployments.page.controls import control_values, options_of
 from deployments.page.examples import Example, shown_examples
-from deployments.page.handlers import Handlers
 from deployments.page.problems import notice_html, problem_html
 from deployments.page.session import Document, Session, Turn
-from deployments.page.strings import Words
 from glyph_core.errors import GlyphError
 
 Update = dict[Any, Any]  # what parts of the page show next
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
-class AskTab:
-    def __init__(self, handlers: Handlers, words: Words, kept: gr.BrowserState, key: gr.Textbox) -> None:
-        self._handlers, self._words, self.kept, self.key = handlers, words, kept, key
-        self.arrived = gr.State([])  # documents on their way into the session
-        self.finished = gr.State(None)  # the turn that just ended
-        with gr.Row(elem_classes="glyph-columns"):
-            with gr.Column(scale=5, min_width=340):
-                self._lay_out_documents()
-                self._lay_out_question()
-                self.message = html("", elem_id="message")
-                self.live = html("", elem_id="live")
-                self.turns = html("", elem_id="turns")
-                self.clear = gr.Button(words("clear"), size="sm", variant="secondary", visible=False, elem_id="clear")
-            with gr.Column(scale=4, min_width=340, elem_classes="glyph-side"):
-                with gr.Accordion(words("rendering"), open=False, elem_id="rendering"):
-                    self.rendering = rendering_controls(words)
-                with gr.Accordion(words("inference"), open=False, elem_id="inference"):
-                    self.inference = inference_controls(words)
-                self.pages = html("", elem_id="pages")
-        self.options = [*self.rendering, *self.inference]
-
-    def _lay_out_documents(self) -> None:
-        words = self._words
-        self.files = gr.File(
-            label=words("upload"), file_count="multiple", height=150, elem_id="upload", elem_classes="glyph-upload"
-        )
-        self.chosen = gr.CheckboxGroup(
-            [], label=words("documents"), info=words("documents_hint"), visible=False, elem_id="documents"
-        )
-        with gr.Row(elem_classes="glyph-buttons"):
-            self.forget = gr.Button(words("forget"), size="sm", visible=False, elem_id="forget")
-        with gr.Row(elem_classes="glyph-buttons"):
-            html(f'<span class="glyph-note">{words("examples")}</span>', visible=bool(shown_examples()))
-            self.examples = [
-                gr.Button(example.question, size="sm", variant="secondary", elem_classes="example")
-                for example in shown_examples()
-            ]
-        with gr.Accordion(words("paste"), open=False, elem_id="paste"):
-            self.pasted = gr.Textbox(
-                label=words("paste"), info=words("paste_hint"), lines=4, max_lines=12, elem_id="pasted"
-            )
-            self.paste_add = gr.Button(words("paste_add"), size="sm", elem_id="paste-add")
-
-    def _lay_out_question(self) -> None:
-        words = self._words
-        self.question = gr.Textbox(
-            label=words("question"), placeholder=words("question_placeholder"), lines=1, max_lines=6,
-            elem_id="question",
-        )  # fmt: skip
-        with gr.Row(elem_classes="glyph-row"):
-            self.task = gr.Dropdown(
-                [(words("task_question"), "")], value="", label=words("task"), info=words("task_hint"),
-                elem_id="task", scale=3, min_width=200,
-            )  # fmt: skip
-            self.ask = gr.Button(words("ask"), variant="primary", scale=2, min_width=120, elem_id="ask")
-            self.stop = gr.Button(words("stop"), variant="stop", scale=2, min_width=120, visible=False, elem_id="stop")
-
-    # ---- what happens
-
+class AskTab(AskLayout):
     def react(self, blocks: gr.Blocks, header: gr.HTML, header_html: Callable[[Json | None], str]) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-        shown = [self.kept, self.chosen, self.forget, self.message]
+        self._react_to_visitors(blocks, header, header_html)
+        self._react_to_documents()
+        self._react_to_questions()
+        for control in self.options:
+            changed = control.release if isinstance(control, gr.Slider) else control.input
+            changed(self._keep_options, [self.kept, *self.options], [self.kept], **QUIET).then(**self._see_pages_next)
 
+    def _react_to_visitors(self, blocks: gr.Blocks, header: gr.HTML, header_html: Callable[[Json | None], str]) -> None:
         async def enter(kept: Any, key: str) -> Update:
             return await self._enter(kept, key, header, header_html)
 
-        entered = [header, self.key, self.task, self.turns, self.clear, *shown, *self.options]
-        see_pages: dict[str, Any] = {
-            "fn": self._see_pages, "inputs": [self.kept, self.chosen, self.key, *self.options],
-            "outputs": [self.pages], **quiet,
-        }  # fmt: skip
+        entered = [header, self.key, self.task, self.turns, self.clear, *self._shown_parts, *self.options]
         for event in (blocks.load, self.key.submit, self.key.blur):
-            event(enter, [self.kept, self.key], entered, **quiet).then(**see_pages)
+            event(enter, [self.kept, self.key], entered, **QUIET).then(**self._see_pages_next)
 
-        add: dict[str, Any] = {
-            "fn": self._add, "inputs": [self.kept, self.chosen, self.arrived], "outputs": [*shown, self.arrived],
-            **quiet,
-        }  # fmt: skip
+    def _react_to_documents(self) -> None:
         sent = [self.arrived, self.message]
         self.files.upload(
-            self._upload, [self.files, self.key], [*sent, self.files], trigger_mode="multiple", **quiet
-        ).then(**add).then(**see_pages)
-        self.paste_add.click(self._paste, [self.kept, self.pasted, self.key], [*sent, self.pasted], **quiet).then(
-            **add
-        ).then(**see_pages)
+            self._upload, [self.files, self.key], [*sent, self.files], trigger_mode="multiple", **QUIET
+        ).then(**self._add_next).then(**self._see_pages_next)
+        self.paste_add.click(self._paste, [self.kept, self.pasted, self.key], [*sent, self.pasted], **QUIET).then(
+            **self._add_next
+        ).then(**self._see_pages_next)
+        self.chosen.input(**self._see_pages_next)
+        forgotten = [*self._shown_parts, self.turns, self.clear, self.live]
+        self.forget.click(self._forget, [self.kept, self.key], forgotten, **QUIET).then(**self._see_pages_next)
 
-        asking = gr.on(
-            [self.ask.click, self.question.submit], self._ask, self._ask_inputs, self._ask_outputs, **quiet
-        )  # fmt: skip
-        finishing = [self.kept, self.finished, self.key]
+    def _react_to_questions(self) -> None:
+        asking = gr.on([self.ask.click, self.question.submit], **self._ask_next)
         runs = [asking]
-        asking.then(self._finish, finishing, self._finish_outputs, **quiet).then(**see_pages)
-        brought = [*sent, self.chosen, self.question, self.task]
+        brought = [self.arrived, self.message, self.chosen, self.question, self.task]
         for button, example in zip(self.examples, shown_examples(), strict=True):
-            run = (
-                button.click(
-                    self._example(example),
-                    [self.kept, self.key],
-                    brought,
-                    **quiet,
-                )
-                .then(**add)
-                .then(self._ask, self._ask_inputs, self._ask_outputs, **quiet)
+            brings = button.click(self._example(example), [self.kept, self.key], brought, **QUIET)
+            runs.append(brings.then(**self._add_next).then(**self._ask_next))
+        for run in runs:
+            run.then(self._finish, [self.kept, self.finished, self.key], self._finish_outputs, **QUIET).then(
+                **self._see_pages_next
             )
-            runs.append(run)
-            run.then(self._finish, finishing, self._finish_outputs, **quiet).then(**see_pages)
-        self.stop.click(self._stopped, None, [self.live, self.ask, self.stop, self.message], cancels=runs, **quiet)
-
-        for control in self.options:
-            changed = control.release if isinstance(control, gr.Slider) else control.input
-            changed(self._keep_options, [self.kept, *self.options], [self.kept], **quiet).then(**see_pages)
-        self.chosen.input(**see_pages)
-        self.clear.click(self._clear, [self.kept], [self.kept, self.turns, self.clear, self.live], **quiet).then(
-            **see_pages
+        self.stop.click(self._stopped, None, [self.live, self.ask, self.stop, self.message], cancels=runs, **QUIET)
+        self.clear.click(self._clear, [self.kept], [self.kept, self.turns, self.clear, self.live], **QUIET).then(
+            **self._see_pages_next
         )
-        self.forget.click(
-            self._forget, [self.kept, self.key], [*shown, self.turns, self.clear, self.live], **quiet
-        ).then(**see_pages)
 
     @property
-    def _ask_inputs(self) -> list[Any]:
-        return [self.question, self.task, self.chosen, self.kept, self.key, *self.options]
+    def _shown_parts(self) -> list[Any]:
+        return [self.kept, self.chosen, self.forget, self.message]
 
     @property
-    def _ask_outputs(self) -> list[Any]:
-        return [self.live, self.finished, self.ask, self.stop, self.message]
+    def _see_pages_next(self) -> dict[str, Any]:
+        """This and the next two: an event's arguments, where it follows another."""
+        inputs = [self.kept, self.chosen, self.key, *self.options]
+        return {"fn": self._see_pages, "inputs": inputs, "outputs": [self.pages], **QUIET}
+
+    @property
+    def _add_next(self) -> dict[str, Any]:
+        inputs, outputs = [self.kept, self.chosen, self.arrived], [*self._shown_parts, self.arrived]
+        return {"fn": self._add, "inputs": inputs, "outputs": outputs, **QUIET}
+
+    @property
+    def _ask_next(self) -> dict[str, Any]:
+        inputs = [self.question, self.task, self.chosen, self.kept, self.key, *self.options]
+        outputs = [self.live, self.finished, self.ask, self.stop, self.message]
+        return {"fn": self._ask, "inputs": inputs, "outputs": outputs, **QUIET}
 
     @property
     def _finish_outputs(self) -> list[Any]:
