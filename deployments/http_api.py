@@ -97,7 +97,10 @@ class ServiceRoutes:
         body = await deadline.wait(read_body(request, visit, self._gateway.limits.max_request_bytes))
         asked = await asyncio.to_thread(parse_compare_request, body)
         comparison = await deadline.wait(self._gateway.compare(asked, visit))
-        return JSONResponse(comparison_json(comparison, include_same=asked.include_same))
+        # In a thread: of two long documents it is megabytes, and every stream would wait for them.
+        return await asyncio.to_thread(
+            lambda: JSONResponse(comparison_json(comparison, include_same=asked.include_same))
+        )
 
     async def chat_completions(self, request: Request) -> Response:
         await self._gateway.readiness.wait()

@@ -6,10 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from deployments import metrics
 from deployments.logs import logger
@@ -37,7 +39,6 @@ DRAW_S_WEIGHT = 0.1  # of the newest pages in the running mean
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -80,6 +81,7 @@ class Renderer:
         self._stats = RendererStats()
         self._pace = Pace()
         self._turn = asyncio.Lock()
+        self._comparing = ThreadPoolExecutor(1, thread_name_prefix="comparing")
         self._page_s = DRAW_S  # that drawing one takes, a running mean
 
     @returns_refusals
@@ -140,9 +142,10 @@ class Renderer:
 
     @returns_refusals
     async def compare(self, first: DocumentRef, second: DocumentRef, render: RenderConfig) -> Comparison:
-        """Two documents clause by clause, with the clauses' places on the pages."""
+        """Two documents clause by clause, with the clauses' places on the pages. One pair after another, whoever has
+        left: long ones take minutes of computing that nothing ends, and pages are drawn beside them."""
         sources = await self._sources.get(first), await self._sources.get(second)
-        return await _in_thread(lambda: compare(self._renderer_of(render), *sources))
+        return await _in_thread(lambda: compare(self._renderer_of(render), *sources), self._comparing)
 
     @yields_refusals
     async def render_range(self, pages: RangeRequest) -> AsyncGenerator[tuple[RenderedPage, ...]]:
@@ -169,7 +172,7 @@ class Renderer:
             await turn.enter_async_context(self._turn)
             while len(pages):
                 part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
-                drawing = asyncio.ensure_future(_in_thread(self._render, source, part))
+                drawing = asyncio.ensure_future(_in_thread(partial(self._render, source, part)))
                 try:
                     if not (await asyncio.wait([drawing], timeout=SLOW_S))[0]:
                         await turn.aclose()
@@ -192,12 +195,13 @@ class Renderer:
         return tuple(RenderedPage(page, render_s) for page in pages)
 
 
-async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What ``work`` returns in a thread. Cancelled, it leaves the thread behind, whose parser is then ended soon."""
+async def _in_thread(work: Callable[[], T], threads: Executor | None = None) -> T:
+    """What ``work`` returns in one of ``threads``, or of the event loop's own. Cancelled, it leaves the thread behind,
+    whose parser is then ended soon."""
     is_left = threading.Event()
     with given_up.until(is_left.is_set):
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
         except asyncio.CancelledError:
             is_left.set()
             raise
