@@ -40,6 +40,12 @@ HEALTH_CHECK_PERIOD_S = 1.0  # Serve replaces a replica after three failures: a 
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
 
 
+class GatewayArgs(Config):
+    """What the gateway takes, which computes no tensors."""
+
+    num_cpus: float = Field(0.1, ge=0)
+
+
 class ReplicaArgs(Config):
     """What one replica of a stage takes. Fractions are Ray's bookkeeping: several replicas share a core or a GPU."""
 
@@ -72,7 +78,7 @@ class AppArgs(PipelineConfig):
     renderers: RendererArgs = RendererArgs()
     encoder: ReplicaArgs = ReplicaArgs(num_cpus=0.4)
     decoder: ReplicaArgs = ReplicaArgs(num_cpus=0.5)
-    gateway: ReplicaArgs = ReplicaArgs()
+    gateway: GatewayArgs = GatewayArgs()
     access: AccessConfig = AccessConfig()
     overload: OverloadConfig = OverloadConfig()
     store: StoreConfig = StoreConfig()
@@ -145,7 +151,7 @@ def bind_chain(args: AppArgs, loaders: Loaders) -> serve.Application:
         renderers, encoder, loaders.decoder, credits, args.limits, args.overload.max_kv_pools
     )
     config = PipelineConfig(
-        model=_model_config(args, args.gateway),
+        model=args.model.model_copy(update={"model": _absolute(args.model.model)}),
         render=args.render,
         engine=args.engine,
         limits=args.limits,
@@ -182,7 +188,7 @@ def _renderers(args: AppArgs, max_calls: int) -> serve.Deployment:
 
 
 def _deployment(
-    stage: type, replica: ReplicaArgs, args: AppArgs, max_calls: int, num_replicas: int = 1
+    stage: type, replica: ReplicaArgs | GatewayArgs, args: AppArgs, max_calls: int, num_replicas: int = 1
 ) -> serve.Deployment:
     return serve.deployment(
         stage,
@@ -190,7 +196,7 @@ def _deployment(
         num_replicas=num_replicas,
         # By GPU fractions alone two encoders may share a card, and no decoder then finds room for its own.
         max_replicas_per_node=1 if num_replicas > 1 else None,
-        ray_actor_options={"num_cpus": replica.num_cpus, "num_gpus": replica.num_gpus},
+        ray_actor_options=replica.model_dump(),
         max_ongoing_requests=max_calls + SPARE,
         max_queued_requests=SPARE,
         backpressure_config=FULL,

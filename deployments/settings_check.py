@@ -52,7 +52,7 @@ def check_room(args: AppArgs, resources: Mapping[str, float], page: PageArgs | N
         "CPU": sum(replica.num_cpus for replica in (args.encoder, args.decoder, args.gateway))
         + num_renderers * args.renderers.num_cpus
         + (page.num_cpus if page else 0.0),
-        "GPU": sum(replica.num_gpus for replica in (args.encoder, args.decoder, args.gateway)),
+        "GPU": args.encoder.num_gpus + args.decoder.num_gpus,
     }
     for name, amount in need.items():
         if amount > (there := resources.get(name, 0.0)):

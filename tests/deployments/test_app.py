@@ -64,7 +64,13 @@ def test_by_default_everything_fits_two_cores_and_no_gpu() -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [{"modle": {}}, {"engine": {"num_block": 3}}, {"decoder": {"num_gpu": 1}}, {"renderers": {"max": 3}}],
+    [
+        {"modle": {}},
+        {"engine": {"num_block": 3}},
+        {"decoder": {"num_gpu": 1}},
+        {"renderers": {"max": 3}},
+        {"gateway": {"num_gpus": 0.1}},
+    ],
     ids=str,
 )
 def test_a_misspelt_name_is_refused(args: dict[str, Any]) -> None:
