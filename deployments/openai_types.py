@@ -62,7 +62,7 @@ class FileContent(Wire):
 
 class ImageUrl(Wire):
     url: str = Field(repr=False)
-    detail: Literal["auto"] | None = None
+    detail: Literal["auto", "high"] | None = None  # a picture is shown in its own size, whatever of these is asked
 
 
 class Part(Wire):

@@ -116,6 +116,13 @@ def test_everything_else_is_refused_by_name(fields: dict[str, Any], param: str) 
     assert error.status == 400
 
 
+@pytest.mark.parametrize("detail", ["auto", "high", None])
+def test_a_picture_is_shown_in_its_own_size(detail: str | None) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,", "detail": detail}}
+    request = parse(messages=[{"role": "user", "content": [image, {"type": "text", "text": "What?"}]}])
+    assert request.messages[0].content[0].image_url is not None
+
+
 def test_one_limit_under_two_names() -> None:
     assert parse(max_tokens=5, max_completion_tokens=5).max_tokens == 5
 
