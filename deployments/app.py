@@ -10,24 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self
 
-from pydantic import Field, model_validator
 from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
-from deployments.access import AccessConfig
+from deployments.app_args import AppArgs, GatewayArgs, ReplicaArgs
 from deployments.decoder import PLANS_AT_ONCE, Decoder, LoadedDecoder, load_decoder
 from deployments.encoder import Encoder, LoadedEncoder, load_encoder
-from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
 from deployments.page.server import Page, PageArgs
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.routing import ShortestQueueRouter
 from deployments.serve_side import ServeSide
-from glyph_core.config import Config, FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
-from glyph_core.errors import ConfigError
+from glyph_core.config import FeatureStoreConfig, ModelConfig, PipelineConfig, StoreConfig
 from glyph_core.model.checkpoint import BUILT_IN
 from glyph_core.storage.files import default_path
 
@@ -38,58 +34,6 @@ CALLS_A_RENDERER = 32
 DRAIN_MARGIN_S = 30.0
 HEALTH_CHECK_PERIOD_S = 1.0  # Serve replaces a replica after three failures: a decoder whose engine died, in seconds
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
-
-
-class GatewayArgs(Config):
-    """What the gateway takes, which computes no tensors."""
-
-    num_cpus: float = Field(0.1, ge=0)
-
-
-class ReplicaArgs(Config):
-    """What one replica of a stage takes. Fractions are Ray's bookkeeping: several replicas share a core or a GPU."""
-
-    num_cpus: float = Field(0.1, ge=0, description="above 1 also the number of threads of tensor work")
-    num_gpus: float = Field(0.0, ge=0, description="0: this stage runs on the CPU")
-
-
-class RendererArgs(Config):
-    """Renderers come and go with the number of page ranges that wait for one."""
-
-    num_cpus: float = Field(0.25, ge=0)
-    min_replicas: int = Field(1, ge=1)
-    max_replicas: int = Field(2, ge=1)
-    upscale_delay_s: float = Field(2.0, ge=0)
-    downscale_delay_s: float = Field(60.0, ge=0, description="a new renderer takes seconds to start: keep it a while")
-
-    @model_validator(mode="after")
-    def _bounds_hold_something(self) -> Self:
-        if self.min_replicas > self.max_replicas:
-            raise ConfigError(
-                f"renderers.min_replicas={self.min_replicas} is more than max_replicas={self.max_replicas}; raise the "
-                "second or lower the first"
-            )
-        return self
-
-
-class AppArgs(PipelineConfig):
-    """Everything that the application can be told; a misspelt name fails the deployment."""
-
-    renderers: RendererArgs = RendererArgs()
-    encoder: ReplicaArgs = ReplicaArgs(num_cpus=0.4)
-    decoder: ReplicaArgs = ReplicaArgs(num_cpus=0.5)
-    gateway: GatewayArgs = GatewayArgs()
-    access: AccessConfig = AccessConfig()
-    overload: OverloadConfig = OverloadConfig()
-    store: StoreConfig = StoreConfig()
-    feature_store: FeatureStoreConfig = FeatureStoreConfig()
-    pairs: int = Field(
-        1, ge=1, description="of encoder and decoder; several: each on a Ray node of its own, by its GPU"
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="INFO: a line a request; DEBUG: also one for every plan and range of pages"
-    )
-
 
 PAGE_PREFIX = "/gradio"
 PAGE_CALLS = 1000  # open at once: each tab holds a connection, and its browser some more

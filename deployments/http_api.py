@@ -58,6 +58,7 @@ class ServiceRoutes:
         router = APIRouter()
         for method, path, answer in (
             ("GET", "/healthz", self.health),
+            ("HEAD", "/healthz", self.health),  # which is how some load balancers ask
             ("GET", "/status", self.status),
             ("GET", "/v1/models", self.models),
             ("GET", "/v1/models/{name:path}", self.model),

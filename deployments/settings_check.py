@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from ray.serve.schema import TracingConfig
 
-from deployments.app import AppArgs
+from deployments.app_args import AppArgs
 from deployments.page.server import PageArgs
 from deployments.wire import invalid_request
 from glyph_core.errors import ConfigError

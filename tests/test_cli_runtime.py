@@ -9,7 +9,7 @@ import pytest
 from ray.serve.schema import ApplicationStatus
 
 from deployments import runtime
-from deployments.app import AppArgs, ReplicaArgs
+from deployments.app_args import AppArgs, ReplicaArgs
 from deployments.runtime import failure_of, start_ray, wait_running
 from deployments.settings_check import app_args, check_room
 from glyph_core.errors import ConfigError

@@ -10,7 +10,8 @@ from functools import partial
 import torch
 from ray import serve
 
-from deployments.app import AppArgs, Loaders, RendererArgs, bind_chain
+from deployments.app import Loaders, bind_chain
+from deployments.app_args import AppArgs, RendererArgs
 from deployments.bench.fixed_cost_renderer import load_renderer
 from deployments.decoder import LoadedDecoder
 from deployments.encoder import LoadedEncoder

@@ -16,7 +16,8 @@ import psutil
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.app import AppArgs, Loaders, RendererArgs, bind_chain
+from deployments.app import Loaders, bind_chain
+from deployments.app_args import AppArgs, RendererArgs
 from deployments.decoder import LoadedDecoder
 from deployments.encoder import LoadedEncoder
 from deployments.entrance import OverloadConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ray import serve
 
-from deployments.app import RendererArgs
+from deployments.app_args import RendererArgs
 from deployments.bench.fixed_cost import StageCosts, fixed_cost_app
 
 

@@ -13,7 +13,8 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.app import AppArgs, build_app, build_page
+from deployments.app import build_app, build_page
+from deployments.app_args import AppArgs
 from deployments.page.server import PageArgs
 from glyph_core.config import PipelineConfig
 from glyph_core.errors import ConfigError
@@ -81,6 +82,12 @@ def test_a_misspelt_name_is_refused(args: dict[str, Any]) -> None:
 def test_more_renderers_at_least_than_at_most_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"min_replicas=3 is more than max_replicas=2"):
         AppArgs.model_validate({"renderers": {"min_replicas": 3}})
+
+
+def test_a_request_that_could_never_come_in_is_refused_before_the_start() -> None:
+    with pytest.raises(ConfigError, match="no room for one request"):
+        AppArgs.model_validate({"overload": {"max_open_bytes": 1000}})
+    assert AppArgs.model_validate({"overload": {"max_open_bytes": 1000}, "limits": {"max_request_bytes": 1000}})
 
 
 def test_a_model_folder_holds_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ray import serve
 
-from deployments.app import RendererArgs
+from deployments.app_args import RendererArgs
 from deployments.bench.fixed_cost import StageCosts, fixed_cost_app
 from deployments.bench.pipeline import answered_s, wait_ready
 from deployments.cli_status import as_text, fetch_status

@@ -296,6 +296,7 @@ def test_a_fault_of_ours_has_openais_form() -> None:
 
 def test_health_tells_of_the_stages() -> None:
     async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        assert (await client.head("/healthz")).status_code == 200
         health = (await client.get("/healthz")).json()
         assert (health["status"], health["model"]) == ("ready", "glyph-mini")
         assert health["stages"]["decoder"] == {"device": "cpu", "dtype": "float32"}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.app import AppArgs, bind_chain
+from deployments.app import bind_chain
+from deployments.app_args import AppArgs
 from deployments.settings_check import check_room
 from glyph_core.errors import ConfigError
 from tests.deployments.serving import NO_LOADERS

@@ -21,7 +21,8 @@ from ray._private.state import actors
 from ray.cluster_utils import Cluster
 from ray.serve.schema import TracingConfig
 
-from deployments.app import ReplicaArgs, build_app
+from deployments.app import build_app
+from deployments.app_args import ReplicaArgs
 from deployments.bench.ports import free_port
 from tests.deployments.load import Outcome, ask, question
 from tests.deployments.serving import App, tiny_args, wait_until
