@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import Field
 
 from deployments.deadlines import Deadline
@@ -73,10 +73,14 @@ class FileRoutes:
 
         return file_json(await Deadline(visit.arrived_at, self._gateway.timeout_s).wait(arriving()))
 
-    async def list_files(self, request: Request) -> Json:
-        query = query_of(request, ListQuery)
-        files, has_more = await asyncio.to_thread(self._store.list_after, file_owner(request), **query.model_dump())
-        return list_json([file_json(file) for file in files], has_more)
+    async def list_files(self, request: Request) -> Response:
+        query, owner = query_of(request, ListQuery), file_owner(request)
+
+        def found() -> Response:
+            files, has_more = self._store.list_after(owner, **query.model_dump())
+            return JSONResponse(list_json([file_json(file) for file in files], has_more))
+
+        return await asyncio.to_thread(found)  # ten thousand of them are megabytes, for which every stream would wait
 
     async def retrieve(self, request: Request, file_id: str) -> Json:
         return file_json(await asyncio.to_thread(self._store.get, file_owner(request), file_id))

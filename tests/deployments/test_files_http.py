@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,23 @@ def test_the_life_of_a_file(tmp_path: Path) -> None:
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 
     run(test, store=StoreConfig(path=str(tmp_path)))
+
+
+def test_a_long_list_is_written_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    written_in: set[str] = set()
+
+    def noted(rows: list[Any], has_more: bool) -> Any:
+        written_in.add(threading.current_thread().name)
+        return {"data": rows}
+
+    monkeypatch.setattr("deployments.files.routes.list_json", noted)
+
+    async def test(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/v1/files")).json() == {"data": []}
+
+    run(test)
+    assert written_in
+    assert threading.main_thread().name not in written_in
 
 
 def test_what_is_wrong_with_an_upload() -> None:
