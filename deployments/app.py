@@ -16,9 +16,10 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig, RequestRoute
 from ray.serve.schema import LoggingConfig
 
 from deployments.app_args import AppArgs, GatewayArgs, ReplicaArgs
-from deployments.decoder import PLANS_AT_ONCE, Decoder, LoadedDecoder, load_decoder
-from deployments.encoder import Encoder, LoadedEncoder, load_encoder
+from deployments.decoder import PLANS_AT_ONCE, Decoder
+from deployments.encoder import Encoder
 from deployments.gateway import Gateway
+from deployments.loading import LoadedDecoder, LoadedEncoder, load_decoder, load_encoder
 from deployments.page.server import Page, PageArgs
 from deployments.renderer import LoadedRenderer, Renderer, load_renderer
 from deployments.routing import ShortestQueueRouter

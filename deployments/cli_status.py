@@ -41,6 +41,7 @@ def as_text(picture: Json, url: str) -> str:
         *(f"{stage:<9} {_replicas(picture['stages'][stage]['replicas']):<16} {doing[stage]}" for stage in STAGES),
         "",
         f"KV blocks {_kv_blocks(picture['decoder'])}",
+        *_memory(picture["stages"]),
         "",
         *_last_minute(picture["last_minute"]),
         *(f"\n{fill(f'warning: {warning}', WIDTH_CHARS)}" for warning in picture.get("warnings", ())),
@@ -75,6 +76,13 @@ def _kv_blocks(decoder: Mapping[str, int]) -> str:
     preempted = f"\n          {_count(preemptions, 'sequence')} lost theirs and began again" if preemptions else ""
     more = f"{_wanted(decoder)}{_pinned(decoder)}{preempted}"
     return f"{bar} {100 * used / total:.0f} % of {total:,} in use, ▒ cached{more}"
+
+
+def _memory(stages: Mapping[str, Json]) -> list[str]:
+    """What each process took of its share at most; nothing where no memory is planned."""
+    planned = {stage: memory for stage, of in stages.items() if (memory := of.get("memory"))}
+    shares = (f"{stage} {memory['peak_mib']:,} of {memory['share_mib']:,} MiB" for stage, memory in planned.items())
+    return [f"memory    {', '.join(shares)} at most"] if planned else []
 
 
 def _pinned(decoder: Mapping[str, int]) -> str:

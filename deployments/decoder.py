@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,12 +19,12 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import metrics
 from deployments.credits import call_each
-from deployments.engine_loop import EngineLoop, StepEngine
+from deployments.engine_loop import EngineLoop
 from deployments.faults import call_stage
 from deployments.gateway_watch import GatewayWatch
+from deployments.loading import LoadedDecoder
 from deployments.logs import logger, show_library
 from deployments.messages import Pace, in_messages, newest_progress
-from deployments.placing import keep_to_share, place_model
 from deployments.protocol import DecoderStats, EncoderStats, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.renderers import Renderers
@@ -33,28 +33,15 @@ from deployments.serve_side import near
 from deployments.waiting_room import Place, WaitingRoom
 from glyph_core.answering.course import Course, Task
 from glyph_core.answering.demands import Count, Demand, Enlarge, LookUp, Read
-from glyph_core.answering.reader import Reader
 from glyph_core.answering.request import plans_shown
-from glyph_core.config import CreditConfig, EngineConfig, LimitConfig, ModelConfig
-from glyph_core.engine.engine import Engine
+from glyph_core.config import CreditConfig, LimitConfig
 from glyph_core.errors import GlyphError
-from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCount
 from glyph_core.types import Answer, AnswerEvent
 
 EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
 MAX_EVENTS = 64  # of an answer, in one message
 PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedDecoder:
-    engine: StepEngine
-    reader: Reader
-    max_model_len: int
-    report: StageReport
-    num_kv_tokens: int | None = None  # that the pool holds; None: any number
-    model: str = ""  # as the configuration names it
 
 
 class Decoder:
@@ -223,21 +210,3 @@ def _look_at(counts: asyncio.Task[TokenCount]) -> None:
     """An error that nobody waits for any more, because the request ended otherwise, is no news."""
     if not counts.cancelled():
         counts.exception()
-
-
-def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config: CreditConfig) -> LoadedDecoder:
-    """The language half of a checkpoint in an engine. Raises ModelError or ConfigError where that cannot be."""
-    checkpoint = resolve_checkpoint(config.model)
-    reader = Reader.of(checkpoint)
-    place = place_model(config)
-    plan = keep_to_share("decoder", place.device, config, engine_config, credit_config, checkpoint)
-    if plan is not None:
-        engine_config = engine_config.model_copy(update={"num_blocks": plan.num_blocks})
-    text_model = reader.family.load_text(place.dtype, place.device, weights=config.weights, kernels=config.kernels)
-    engine = Engine(
-        text_model, engine_config, checkpoint.eos_token_ids, checkpoint.max_model_len, constrain=reader.constrain
-    )
-    engine.warm_up(engine_config.warm_up_s)
-    report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks)
-    num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
-    return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens, config.model)

@@ -8,12 +8,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 from itertools import groupby
-from pathlib import Path
-from typing import Protocol
 
 from ray.serve.handle import DeploymentHandle
 
@@ -21,38 +19,17 @@ from deployments import metrics
 from deployments.batcher import PageBatcher
 from deployments.credits import pull_ranges
 from deployments.kept_features import KeptFeatures
+from deployments.loading import LoadedEncoder
 from deployments.logs import logger, show_library
 from deployments.messages import Pace, in_messages
 from deployments.packing import pack
-from deployments.placing import keep_to_share, place_model
-from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport, versions_of
+from deployments.protocol import EncodedPage, EncoderStats, RangeRequest, RenderedPage, StageReport
 from deployments.refusals import yields_refusals
-from glyph_core.config import CreditConfig, EngineConfig, FeatureStoreConfig, ModelConfig
+from glyph_core.config import CreditConfig
 from glyph_core.errors import StageError
-from glyph_core.model.checkpoint import resolve_checkpoint
-from glyph_core.model.family import family_of
-from glyph_core.types import Page, PageFeatures
-from glyph_core.vision.encoder import VisionEncoder
-from glyph_core.vision.feature_store import FeatureStore, fingerprint
-from glyph_core.vision.feature_store import default_path as default_feature_path
 
 RENDER_CALL_S = 0.05
-NO_STORE = FeatureStoreConfig()
 RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
-
-
-class PageEncoder(Protocol):
-    """What the stage needs of a VisionEncoder; called from one thread."""
-
-    def encode(self, pages: Sequence[Page]) -> list[PageFeatures]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedEncoder:
-    encoder: PageEncoder
-    report: StageReport
-    model: str = ""  # as the configuration names it
-    store: FeatureStore | None = None  # of its features, on disk
 
 
 class _How(Enum):
@@ -222,26 +199,3 @@ class Encoder:
             pack(page, render_s=rendered.render_s, encode_s=encode_s)
             for page, rendered in zip(features, pages, strict=True)
         ]
-
-
-def load_encoder(
-    config: ModelConfig,
-    engine_config: EngineConfig,
-    credit_config: CreditConfig,
-    store_config: FeatureStoreConfig = NO_STORE,
-) -> LoadedEncoder:
-    """The vision half of a checkpoint. Raises ModelError where it cannot be loaded, ConfigError where the memory that
-    is planned for both stages is too small or its features cannot be kept where they should."""
-    checkpoint = resolve_checkpoint(config.model)
-    place = place_model(config, vision_of=checkpoint)
-    keep_to_share("encoder", place.device, config, engine_config, credit_config, checkpoint)
-    encoder = VisionEncoder(
-        family_of(checkpoint), place.dtype, place.device, weights=config.weights, kernels=config.kernels
-    )
-    store = None
-    if store_config.gb:
-        made_by = versions_of("glyph-serve", "torch", "transformers")
-        precision = (place.dtype, place.device.type, config.weights, config.kernels, made_by)
-        folder = Path(store_config.path or default_feature_path()) / fingerprint(checkpoint, *precision)
-        store = FeatureStore(folder, int(store_config.gb * 1e9))
-    return LoadedEncoder(encoder, place.report("encoder", fallbacks=checkpoint.fallbacks), config.model, store)

@@ -17,6 +17,7 @@ from deployments.same_gpu import placement_warnings
 from glyph_core.answering.task_templates import TaskTemplate
 from glyph_core.citations import Citation, Grounding, Region
 from glyph_core.config import LimitConfig, RenderConfig
+from glyph_core.engine.stats import MIB, MemoryUse
 from glyph_core.errors import GlyphError, NotReadyError
 from glyph_core.types import Answer, Progress, TextDelta, Timings, Usage
 
@@ -160,8 +161,19 @@ def health_json(model: str, reports: Sequence[StageReport], error: NotReadyError
 
 def _stage_json(report: StageReport) -> Json:
     stage: Json = {"device": report.device, "dtype": report.dtype}
-    more = {"attention": report.attention, "gpu": report.gpu}
+    memory = memory_json(report.memory) if report.memory else None
+    more = {"attention": report.attention, "gpu": report.gpu, "memory": memory}
     return stage | {name: value for name, value in more.items() if value}
+
+
+def memory_json(use: MemoryUse) -> Json:
+    """In MiB of the stage's share of the memory plan."""
+    shown = {name: round(num_bytes / MIB) for name, num_bytes in [
+        ("share_mib", use.share), ("peak_mib", use.peak), ("unused_mib", use.unused)
+    ]}  # fmt: skip
+    if use.num_planned_blocks:
+        shown |= {"kv_blocks_planned": use.num_planned_blocks, "kv_blocks_given_up": use.num_given_up}
+    return shown
 
 
 def completion_json(request_id: str, model: str, answer: Answer) -> Json:

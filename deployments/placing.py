@@ -12,6 +12,7 @@ from deployments.protocol import StageReport, versions_of
 from glyph_core.config import CreditConfig, EngineConfig, ModelConfig
 from glyph_core.engine.memory_limit import limit_memory, plan_for
 from glyph_core.engine.memory_plan import MemoryPlan
+from glyph_core.engine.stats import MemoryUse
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.model.loading import pick_device, pick_dtype, pick_vision_dtype
 
@@ -21,14 +22,30 @@ class Place:
     device: torch.device
     dtype: torch.dtype
 
-    def report(self, stage: str, *, attention: str | None = None, fallbacks: tuple[str, ...] = ()) -> StageReport:
+    def report(
+        self,
+        stage: str,
+        *,
+        attention: str | None = None,
+        fallbacks: tuple[str, ...] = (),
+        memory: MemoryUse | None = None,
+    ) -> StageReport:
         dtype = str(self.dtype).removeprefix("torch.")
         versions = versions_of("torch", "transformers")
+        fallbacks = (*fallbacks, *(memory.fallbacks if memory else ()))
         if self.device.type != "cuda":
             return StageReport(stage, str(self.device), versions, dtype, fallbacks, attention, host=platform.node())
         card = torch.cuda.get_device_properties(self.device)
         return StageReport(
-            stage, card.name, versions, dtype, fallbacks, attention, gpu=str(card.uuid), host=platform.node()
+            stage,
+            card.name,
+            versions,
+            dtype,
+            fallbacks,
+            attention,
+            gpu=str(card.uuid),
+            host=platform.node(),
+            memory=memory,
         )
 
 

@@ -20,7 +20,7 @@ from glyph_core.types import Message, Page, PageChoice, PageError, PagePlan
 if TYPE_CHECKING:
     import numpy as np
 
-    from glyph_core.engine.stats import EngineStats
+    from glyph_core.engine.stats import EngineStats, MemoryUse
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -118,6 +118,7 @@ class StageReport:
     attention: str | None = None  # the backend that runs, and why; of the decoder
     gpu: str | None = None  # the card's UUID
     host: str | None = None  # the machine's name
+    memory: MemoryUse | None = None  # of its share of a card's memory plan; None: there is no plan
 
 
 @dataclass(frozen=True, slots=True)

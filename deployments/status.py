@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deployments.openai_answers import Json
+from deployments.openai_answers import Json, memory_json
 from deployments.protocol import DecoderStats, EncoderStats, StageReport
 from deployments.same_gpu import placement_warnings
 
@@ -30,18 +30,26 @@ def status_json(
     """``stats`` are those of each pair; several are summed."""
     decoder, encoder = summed([pair[0] for pair in stats]), summed([pair[1] for pair in stats])
     devices = {report.stage: report.device for report in reports}
+    memory = {report.stage: report.memory for report in reports if report.memory}
     engine = decoder.engine
     return {
         "status": "starting" if not_ready else "ready",
         "model": model,
         "uptime_s": round(recent.uptime_s, 1),
         "stages": {
-            stage: {"device": devices.get(stage), "replicas": dict(replicas.get(stage.capitalize(), {}))}
+            stage: {
+                "device": devices.get(stage),
+                "replicas": dict(replicas.get(stage.capitalize(), {})),
+                "memory": memory_json(memory[stage]) if stage in memory else None,
+            }
             for stage in STAGES
         },
         "requests": {"open": entrance.num_open, "max_open": entrance.max_open},
         "last_minute": recent.as_json(),
-        "warnings": placement_warnings(reports),
+        "warnings": [
+            *placement_warnings(reports),
+            *(f"{stage}: {fallback}" for stage, use in memory.items() for fallback in use.fallbacks),
+        ],
         "decoder": {
             "requests": decoder.num_requests,
             "sequences_running": engine.num_running,

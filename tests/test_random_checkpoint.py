@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from deployments.bench.random_checkpoint import write_random_checkpoint
-from deployments.decoder import load_decoder
-from deployments.encoder import load_encoder
+from deployments.loading import load_decoder, load_encoder
 from glyph_core.config import (
     CreditConfig,
     EngineConfig,

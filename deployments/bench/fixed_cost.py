@@ -13,8 +13,7 @@ from ray import serve
 from deployments.app import Loaders, bind_chain
 from deployments.app_args import AppArgs, RendererArgs
 from deployments.bench.fixed_cost_renderer import load_renderer
-from deployments.decoder import LoadedDecoder
-from deployments.encoder import LoadedEncoder
+from deployments.loading import LoadedDecoder, LoadedEncoder
 from deployments.protocol import StageReport
 from glyph_core.answering.reader import Reader
 from glyph_core.config import SamplingConfig

@@ -58,6 +58,7 @@ def served_capped(plan: OverlapPlan, model: str, part: Json, show: Show) -> Iter
     """The same document twice: the second time its blocks are there."""
     with _running(plan, model, show, capped=True) as url:
         part["gpu_used_mib"] = [_gpu_used_mib()]
+        part["health"] = httpx.get(f"{url}/healthz", timeout=60, trust_env=False).json()
         yield "ready"
         _ask(url, plan.short_tokens, seed=1000)
         yield "the first answer, which compiles kernels"

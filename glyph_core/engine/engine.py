@@ -17,6 +17,7 @@ from glyph_core.engine.attention.choice import AttentionChoice
 from glyph_core.engine.block_manager import BlockManager
 from glyph_core.engine.host_tier import HostTier
 from glyph_core.engine.model_runner import ModelRunner
+from glyph_core.engine.rehearsal import widest_step
 from glyph_core.engine.replay import Replayer
 from glyph_core.engine.sampler import SampledToken, SamplerState
 from glyph_core.engine.scheduler import Chunk, Scheduler
@@ -61,7 +62,7 @@ class Engine:
         ``replayer`` is how decode steps are repeated; None leaves that to the configuration. ``constrain`` says which
         tokens an answer may draw; None: any.
         """
-        self._model = model
+        self._model, self._config = model, config
         self._constrain = constrain
         self._eos_token_ids = frozenset(eos_token_ids)
         context = min(max_model_len, config.max_model_len or max_model_len)
@@ -83,6 +84,11 @@ class Engine:
     def warm_up(self, limit_s: float) -> None:
         """On CUDA, does for up to about ``limit_s`` what the first requests would wait for. Call it before them."""
         self._runner.warm_up(limit_s)
+
+    def rehearse(self) -> None:
+        """Runs the widest step that the configuration permits and records every decode step, as long as that takes:
+        later steps need no more of the device's memory. Call it before the first request."""
+        self._runner.rehearse(widest_step(self._model, self._config, self.max_model_len))
 
     def add(self, request_id: str, prompt: Prompt, sampling: SamplingConfig) -> None:
         """Queues a request and holds the blocks that the prefix cache has of it.

@@ -29,6 +29,11 @@ class KVCache:
         self.dtype = model.dtype  # that gather gives
         self.device = model.device
 
+    def clear(self) -> None:
+        """As it was made."""
+        for cache in (self.k, self.v):
+            (cache.view(torch.uint8) if cache.dtype.itemsize == 1 else cache).zero_()
+
     @staticmethod
     def num_block_bytes(model: TextModel, block_size: int, kv_dtype: str = "auto") -> int:
         """Bytes of one block's keys and values in all layers."""

@@ -8,6 +8,7 @@ Shapes: T tokens of all chunks, n chunks that end with their sequence's last tok
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -47,12 +48,12 @@ class ModelRunner:
         self._block_size = config.block_size
         self.num_blocks = config.num_blocks or _num_blocks_in(model, config)
         self.attention = choose_attention(config, model.device, model.dtype)
-        cache = KVCache(model, self.num_blocks, config.block_size, config.kv_dtype)
-        self._backend = make_backend(self.attention, cache, model.num_heads)
+        self._cache = KVCache(model, self.num_blocks, config.block_size, config.kv_dtype)
+        self._backend = make_backend(self.attention, self._cache, model.num_heads)
         self.num_host_slots = int(config.host_kv_gb * GIB) // KVCache.num_block_bytes(
             model, config.block_size, config.kv_dtype
         )
-        self._host = HostMemory(cache, self.num_host_slots)
+        self._host = HostMemory(self._cache, self.num_host_slots)
         width = min(self.num_blocks, -(-max_model_len // config.block_size))
         self._tables = BlockTables(config.max_num_seqs, width, model.device)
         self._shares_prefix = config.shared_prefix and isinstance(self._backend, StaticAttentionBackend)
@@ -73,6 +74,20 @@ class ModelRunner:
         """Where decode steps are recorded, records them now, for up to about ``limit_s``."""
         if self._warm_up is not None and limit_s > 0:
             self._warm_up.run(limit_s, num_tokens=self._prefill_tokens, shares_prefix=self._shares_prefix)
+
+    @torch.inference_mode()
+    def rehearse(self, chunks: Sequence[Chunk]) -> None:
+        """Records all decode steps, and runs a step of ``chunks``, the widest one, with tokens drawn in the way that
+        takes most. Before any other step: nothing of it is kept."""
+        self.warm_up(math.inf)
+        rows = self._tables.update([chunk.sequence for chunk in chunks])
+        hidden = self._forward(chunks, step_inputs(chunks, rows, self._tables.host_rows, self._block_size), rows, ())
+        if hidden is not None:  # zeros, so that no token is likely, and each draw is from the whole vocabulary
+            logits = self._model.logits(torch.zeros_like(hidden))
+            sample(logits, greedy(logits), [chunk.sequence.sampler_state for chunk in chunks])
+        for chunk in chunks:
+            self._tables.forget(chunk.sequence)
+        self._cache.clear()
 
     @torch.inference_mode()
     def run(self, chunks: Sequence[Chunk]) -> list[SampledToken]:

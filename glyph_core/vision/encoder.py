@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from glyph_core.model.family import Family
-from glyph_core.model.shape import MAX_PAGE_PATCHES
-from glyph_core.types import Page, PageFeatures
+from glyph_core.model.shape import MAX_PAGE_PATCHES, USUAL_PAGE_PATCHES
+from glyph_core.types import Page, PageFeatures, PagePlan
 
-MAX_FORWARD_PX = MAX_PAGE_PATCHES * 14 * 14
+MAX_FORWARD_PX, USUAL_PAGE_PX = MAX_PAGE_PATCHES * 14 * 14, USUAL_PAGE_PATCHES * 14 * 14
 
 
 class VisionEncoder:
@@ -37,6 +39,12 @@ class VisionEncoder:
         """
         return [features for batch in _forwards(pages) for features in self._encode(batch)]
 
+    def rehearse(self, num_pages: int) -> None:
+        """Encodes the largest page that is drawn, and ``num_pages`` of usual size together: the tower takes no more of
+        the device's memory later."""
+        for num, size in ((1, _sides(MAX_FORWARD_PX)), (num_pages, _sides(USUAL_PAGE_PX))):
+            self.encode([_coloured_page(*size)] * num)
+
     def _encode(self, pages: Sequence[Page]) -> list[PageFeatures]:
         """In one forward."""
         patches, grid_thw = self._family.preprocess([page.pixels for page in pages])
@@ -61,6 +69,16 @@ def _forwards(pages: Sequence[Page]) -> Iterator[list[Page]]:
         area += height * width
     if batch:
         yield batch
+
+
+def _sides(num_px: int) -> tuple[int, int]:
+    """Width and height of a page of paper's proportions."""
+    width = math.isqrt(round(num_px / math.sqrt(2)))
+    return width, num_px // width
+
+
+def _coloured_page(width: int, height: int) -> Page:
+    return Page(PagePlan(0, width, height, "rehearsal"), np.zeros((height, width, 3), dtype=np.uint8))
 
 
 def _on_host(pages: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from ray.exceptions import ActorDiedError
 
-from deployments.decoder import Decoder, LoadedDecoder
-from deployments.encoder import Encoder, LoadedEncoder
+from deployments.decoder import Decoder
+from deployments.encoder import Encoder
+from deployments.loading import LoadedDecoder, LoadedEncoder
 from deployments.protocol import DecoderStats, DocumentRef, EncoderStats, RangeRequest, ServedRequest, StageReport
 from deployments.refusals import yields_refusals
 from deployments.renderer import LoadedRenderer, Renderer

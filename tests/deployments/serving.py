@@ -18,9 +18,8 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.app import Loaders, bind_chain
 from deployments.app_args import AppArgs, RendererArgs
-from deployments.decoder import LoadedDecoder
-from deployments.encoder import LoadedEncoder
 from deployments.entrance import OverloadConfig
+from deployments.loading import LoadedDecoder, LoadedEncoder
 from deployments.protocol import DecoderStats, StageReport
 from glyph_core.config import EngineConfig, LimitConfig, ModelConfig
 from tests.deployments.fake_renderer import load_fake_renderer

@@ -17,10 +17,11 @@ import pytest
 
 from deployments.access import AccessConfig
 from deployments.comparisons import comparison_json
-from deployments.decoder import Decoder, load_decoder
-from deployments.encoder import Encoder, load_encoder
+from deployments.decoder import Decoder
+from deployments.encoder import Encoder
 from deployments.entrance import OverloadConfig
 from deployments.gateway import Gateway
+from deployments.loading import load_decoder, load_encoder
 from deployments.protocol import ServedRequest
 from deployments.renderer import Renderer, load_renderer
 from glyph_core.answering.request import AnswerRequest
