@@ -53,7 +53,7 @@ def model_report(name: str, gpu_memory_gb: float | None = None, weights: str = "
     found = inspect(checkpoint)
     plan, faults = None, list(found.faults)
     if weights == "fp8" and not found.shape.runs_fp8:
-        faults.append(f"the family {checkpoint.family} does not run FP8 weights")
+        faults.append(f"it does not run FP8 weights: {found.why_not_fused}")
     elif gpu_memory_gb is not None:
         is_fp8 = weights == "fp8"
         try:
@@ -83,6 +83,8 @@ def model_report(name: str, gpu_memory_gb: float | None = None, weights: str = "
             }
             for part in found.parts
         },
+        "kernels": "transformers" if found.why_not_fused else "fused",
+        "why_not_fused": found.why_not_fused,
         "weights_are_random": checkpoint.is_random,
         "memory_plan": plan,
         "faults": faults,
@@ -90,10 +92,12 @@ def model_report(name: str, gpu_memory_gb: float | None = None, weights: str = "
 
 
 def _lines(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    page = report["page"]
+    page, why_not = report["page"], report["why_not_fused"]
     yield "model", f"{report['model']}, family {report['family']}, in {report['path']}"
     for name, part in report["parts"].items():
         yield f"{name} part", f"{part['num_weights'] / 1e6:,.1f} M weights, {_stored(part, report)}"
+    fused = "fused parts; on a GPU with CUDA graphs, and FP8 weights on sm_89 and sm_90"
+    yield "text runs on", f"transformers' modules, which are slower: {why_not}" if why_not else fused
     yield (
         "a page",
         f"{page['num_visual_tokens']:,} visual tokens for {page['width_px']}×{page['height_px']} px, as preset "

@@ -71,13 +71,17 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
         engine.rehearse()
         return engine
 
+    fallbacks = checkpoint.fallbacks
+    if config.kernels == "auto" and reader.family.why_not_fused:
+        slower = f"the language model runs on transformers' modules, which are slower: {reader.family.why_not_fused}"
+        fallbacks = (*fallbacks, slower)
     memory, use = device_memory(place.device), None
     if plan is not None and memory is not None:
         engine, use = fit_blocks(rehearsed, plan, memory)
     else:
         engine = make(plan.num_blocks if plan else engine_config.num_blocks)
         engine.warm_up(engine_config.warm_up_s)
-    report = place.report("decoder", attention=str(engine.attention), fallbacks=checkpoint.fallbacks, memory=use)
+    report = place.report("decoder", attention=str(engine.attention), fallbacks=fallbacks, memory=use)
     num_kv_tokens = engine.stats().num_blocks * engine_config.block_size
     return LoadedDecoder(engine, reader, engine.max_model_len, report, num_kv_tokens, config.model)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -33,20 +33,13 @@ class Place:
         dtype = str(self.dtype).removeprefix("torch.")
         versions = versions_of("torch", "transformers")
         fallbacks = (*fallbacks, *(memory.fallbacks if memory else ()))
-        if self.device.type != "cuda":
-            return StageReport(stage, str(self.device), versions, dtype, fallbacks, attention, host=platform.node())
-        card = torch.cuda.get_device_properties(self.device)
-        return StageReport(
-            stage,
-            card.name,
-            versions,
-            dtype,
-            fallbacks,
-            attention,
-            gpu=str(card.uuid),
-            host=platform.node(),
-            memory=memory,
+        report = StageReport(
+            stage, str(self.device), versions, dtype, fallbacks, attention, host=platform.node(), memory=memory
         )
+        if self.device.type != "cuda":
+            return report
+        card = torch.cuda.get_device_properties(self.device)
+        return replace(report, device=card.name, gpu=str(card.uuid))
 
 
 def place_model(config: ModelConfig, vision_of: Checkpoint | None = None) -> Place:

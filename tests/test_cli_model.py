@@ -51,7 +51,7 @@ def test_info_is_for_people_and_for_programs(folder: Path) -> None:
     told = CliRunner().invoke(app, ["model", "info", str(folder)])
     assert told.exit_code == 0
     assert [line.split(":")[0] for line in told.stdout.splitlines()] == [
-        "model", "vision part", "text part", "a page", "context"
+        "model", "vision part", "text part", "text runs on", "a page", "context"
     ]  # fmt: skip
     as_json = CliRunner().invoke(app, ["model", "info", str(folder), "--json"])
     assert json.loads(as_json.stdout) == model_report(str(folder))
@@ -115,9 +115,17 @@ def test_memory_that_does_not_do(damaged: Path) -> None:
 
 def test_fp8_where_it_does_not_run(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path, "llava")
-    assert model_report(str(folder), 24, "fp8")["faults"] == ["the family llava does not run FP8 weights"]
+    assert model_report(str(folder), 24, "fp8")["faults"] == []
+    assert model_report(str(folder))["kernels"] == "fused"
+    config = json.loads((folder / "config.json").read_text())
+    edit(folder / "config.json", text_config=config["text_config"] | {"attention_bias": True})
+    report = model_report(str(folder), 24, "fp8")
+    assert report["faults"] == ["it does not run FP8 weights: attention_bias is set"]
+    assert report["kernels"] == "transformers"
     [fault] = model_report(str(folder), 0.5)["faults"]
     assert "fp8" not in fault
+    told = CliRunner().invoke(app, ["model", "info", str(folder)]).stdout
+    assert "transformers' modules, which are slower: attention_bias is set" in " ".join(told.split())
 
 
 def test_a_family_that_nobody_knows(damaged: Path) -> None:

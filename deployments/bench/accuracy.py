@@ -14,8 +14,10 @@ from glyph_core.config import EngineConfig
 from glyph_core.engine.attention.choice import choose_attention, make_backend
 from glyph_core.engine.attention.protocol import AttentionBatch
 from glyph_core.engine.kv_cache import KVCache
-from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.family import TextModel
+from glyph_core.model.fused_text import FusedTextModel
 from glyph_core.model.layer_ops import TorchOps, pick_ops
+from glyph_core.model.text_style import GLM
 from glyph_core.model.weights import RandomWeights
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ NUM_PREFILL, NUM_SINGLE, BLOCK_SIZE = 96, 16, 16
 def accuracy_figures(config: dict[str, Any], plan: BenchPlan) -> list[dict[str, Any]]:
     """Of each way: the logits' error relative to their norm, and how often the likeliest token is the same."""
     hf_config = AutoConfig.for_model(**config)
-    exact = _logits(
-        FusedGlm4vTextModel(hf_config, RandomWeights(torch.float32, plan.device), TorchOps()), "sdpa", "auto", "auto"
+    exact = teacher_forced_logits(
+        FusedTextModel(hf_config, RandomWeights(torch.float32, plan.device), TorchOps(), GLM), "sdpa", "auto", "auto"
     )
     is_cuda = plan.device.type == "cuda"
     ways = [
@@ -40,21 +42,24 @@ def accuracy_figures(config: dict[str, Any], plan: BenchPlan) -> list[dict[str, 
     figures = []
     for weights in ("auto", "fp8"):
         source = RandomWeights(plan.dtype, plan.device)
-        model = FusedGlm4vTextModel(hf_config, source, pick_ops(plan.device), is_fp8=weights == "fp8")
+        model = FusedTextModel(hf_config, source, pick_ops(plan.device), GLM, is_fp8=weights == "fp8")
         for attention, prefill, kv_dtype in ways if is_cuda else ways[:1]:
-            logits = _logits(model, attention, prefill, kv_dtype)
-            figures.append(
-                {
-                    "weights": weights, "attention": attention, "prefill": prefill, "kv": kv_dtype,
-                    "relative_error": ((logits - exact).norm() / exact.norm()).item(),
-                    "same_token": (logits.argmax(-1) == exact.argmax(-1)).float().mean().item(),
-                }
-            )  # fmt: skip
+            logits = teacher_forced_logits(model, attention, prefill, kv_dtype)
+            way = {"weights": weights, "attention": attention, "prefill": prefill, "kv": kv_dtype}
+            figures.append(way | logit_error(logits, exact))
     return figures
 
 
+def logit_error(logits: torch.Tensor, exact: torch.Tensor) -> dict[str, float]:
+    """Of (n, V): relative to the norm, and how often the likeliest token is the same."""
+    return {
+        "relative_error": ((logits - exact).norm() / exact.norm()).item(),
+        "same_token": (logits.argmax(-1) == exact.argmax(-1)).float().mean().item(),
+    }
+
+
 @torch.inference_mode()
-def _logits(model: FusedGlm4vTextModel, attention: str, prefill: str, kv_dtype: str) -> torch.Tensor:
+def teacher_forced_logits(model: TextModel, attention: str, prefill: str, kv_dtype: str) -> torch.Tensor:
     """(NUM_SINGLE + 1, V) float32 on the host."""
     num_tokens = NUM_PREFILL + NUM_SINGLE
     num_blocks = num_tokens // BLOCK_SIZE

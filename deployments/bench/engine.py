@@ -26,9 +26,10 @@ from deployments.bench.limits import copy_bytes_s, matmul_flops_s, product_figur
 from deployments.bench.vision import vision_accuracy, vision_figures
 from glyph_core.config import CreditConfig, EngineConfig
 from glyph_core.engine.memory_plan import plan_memory
-from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.fused_text import FusedTextModel
 from glyph_core.model.layer_ops import pick_ops
 from glyph_core.model.shape import ModelShape
+from glyph_core.model.text_style import GLM
 from glyph_core.model.weights import RandomWeights
 
 CONFIGS = Path(glyph_core.model.__file__).parent / "configs"
@@ -78,7 +79,7 @@ def _machine(plan: BenchPlan) -> Json:
 def _weights_report(plan: BenchPlan, config: Json, weights: str, limits: Json, show: Callable[[str], None]) -> Json:
     started_at = time.perf_counter()
     source, hf_config = RandomWeights(plan.dtype, plan.device), AutoConfig.for_model(**config)
-    model = FusedGlm4vTextModel(hf_config, source, pick_ops(plan.device), is_fp8=weights == "fp8")
+    model = FusedTextModel(hf_config, source, pick_ops(plan.device), GLM, is_fp8=weights == "fp8")
     synchronize(plan.device)
     report: Json = {"load_s": time.perf_counter() - started_at, "weight_bytes": model.num_bytes}
     cases = EngineCases(plan, model, ModelShape.of(config).text, limits)

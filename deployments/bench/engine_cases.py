@@ -13,7 +13,7 @@ from deployments.bench.synthetic import decode_step, num_blocks_for, prefill, sy
 from glyph_core.config import EngineConfig
 from glyph_core.engine.model_runner import ModelRunner
 from glyph_core.errors import GlyphError
-from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.fused_text import FusedTextModel
 from glyph_core.model.shape import TextShape
 
 BLOCK_SIZE, NUM_WARM_UPS = 16, 4
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 class EngineCases:
     """A model, what is measured with it, and what the card can do at most (``limits`` of the report)."""
 
-    def __init__(self, plan: BenchPlan, model: FusedGlm4vTextModel, shape: TextShape, limits: Json) -> None:
+    def __init__(self, plan: BenchPlan, model: FusedTextModel, shape: TextShape, limits: Json) -> None:
         self._plan, self._model, self._shape, self._limits = plan, model, shape, limits
         # A step reads every weight but the embeddings, of which it takes a row a sequence.
         self._step_bytes = model.num_bytes - shape.vocab_size * shape.hidden_size * plan.dtype.itemsize

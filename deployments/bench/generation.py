@@ -102,15 +102,16 @@ def glyph_engine(config: Json, weights: str, options: Json) -> Generate:
 
     from glyph_core.config import EngineConfig, SamplingConfig
     from glyph_core.engine.engine import Engine
-    from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+    from glyph_core.model.fused_text import FusedTextModel
     from glyph_core.model.layer_ops import pick_ops
     from glyph_core.model.loading import pick_device
+    from glyph_core.model.text_style import GLM
     from glyph_core.model.weights import RandomWeights
     from glyph_core.types import Prompt
 
     device = pick_device("auto")
     source = RandomWeights(torch.bfloat16 if device.type == "cuda" else torch.float32, device)
-    model = FusedGlm4vTextModel(AutoConfig.for_model(**config), source, pick_ops(device), is_fp8=weights == "fp8")
+    model = FusedTextModel(AutoConfig.for_model(**config), source, pick_ops(device), GLM, is_fp8=weights == "fp8")
     shape = ModelShape.of(config).text
     fields: Json = {"max_num_seqs": MAX_NUM_SEQS, "max_num_batched_tokens": 8192, "num_blocks": 24_000}
     engine = Engine(model, EngineConfig.model_validate(fields | options), (), shape.max_model_len)

@@ -62,19 +62,25 @@ class ShapeRun:
 
 
 def run_shape(
-    shape: str, folder: Path, dtype_name: str = "auto", num_tokens: int = 64, kv_tokens: int = KV_TOKENS
+    shape: str,
+    folder: Path,
+    dtype_name: str = "auto",
+    num_tokens: int = 64,
+    kv_tokens: int = KV_TOKENS,
+    text_weights: str = "auto",
 ) -> ShapeRun:
     checkpoint = resolve_checkpoint(str(write_random_checkpoint(folder, shape)))
     device = pick_device("auto")
     dtype = pick_dtype(dtype_name, device)
     family, tokenizer = family_of(checkpoint), Tokenizer(checkpoint)
     weights = family.shape()
-    plan = plan_memory(weights, EngineConfig(), CreditConfig(), budget_gb=24, itemsize=dtype.itemsize)
+    is_fp8 = text_weights == "fp8"
+    plan = plan_memory(weights, EngineConfig(), CreditConfig(), budget_gb=24, itemsize=dtype.itemsize, is_fp8=is_fp8)
     logger.info("%s", plan)
     free_before = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
     started_at = time.perf_counter()
     encoder = VisionEncoder(family, dtype, device)
-    text = family.load_text(dtype, device)
+    text = family.load_text(dtype, device, weights=text_weights)
     config = EngineConfig(prefix_cache=False, num_blocks=-(-kv_tokens // EngineConfig().block_size))
     engine = Engine(text, config, (), checkpoint.max_model_len)
     load_s = time.perf_counter() - started_at
@@ -133,13 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="shape_run", description=__doc__)
     parser.add_argument("--shape", default="seed_llava_7b", choices=SHAPES)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--weights", default="auto", choices=("auto", "fp8"), help="of the language model's layers")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--kv-tokens", type=int, default=KV_TOKENS, help="of keys and values that there is room for")
     parser.add_argument("--json", type=Path, help="where the figures go; else stdout")
     given = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
         figures = json.dumps(
-            asdict(run_shape(given.shape, Path(folder), given.dtype, given.tokens, given.kv_tokens)), indent=1
+            asdict(run_shape(given.shape, Path(folder), given.dtype, given.tokens, given.kv_tokens, given.weights)),
+            indent=1,
         )
     if given.json is None:
         sys.stdout.write(figures + "\n")

@@ -95,7 +95,8 @@ def fit_blocks(start: Callable[[int], T], plan: MemoryPlan, memory: DeviceMemory
             raise ConfigError(
                 f"the decoder's widest step does not fit its share of gpu_memory_gb={plan.budget / GIB:g}, "
                 f"{share / GIB:.2f} GiB: with {num_blocks} of {plan.num_blocks} planned KV blocks it asked for "
-                f"{started.too_much / MIB:.0f} MiB more; {_what_would_fit(least, plan, fewer)}"
+                f"{started.too_much / MIB:.0f} MiB more; {_what_would_fit(least, plan, max(fewer, fewest))}, or lower "
+                "engine.max_num_batched_tokens"
             )
         logger.warning(
             "the widest step asked for %.0f MiB more than the decoder's share of %.2f GiB: %d of %d KV blocks are "
@@ -149,6 +150,5 @@ def _asked_bytes(error: BaseException | None) -> int | None:
 
 def _what_would_fit(least: int, plan: MemoryPlan, fewer: int) -> str:
     if least <= plan.budget:
-        return f"engine.num_blocks={max(2, fewer)} may fit"
-    needed = math.ceil(10 * least / GIB) / 10
-    return f"gpu_memory_gb={needed:g} is about the least that would fit, or lower engine.max_num_batched_tokens"
+        return f"engine.num_blocks={fewer} may fit"
+    return f"gpu_memory_gb={math.ceil(10 * least / GIB) / 10:g} is about the least that would fit"

@@ -115,8 +115,8 @@ def plan_memory(
 def text_activations(shape: TextShape, engine: EngineConfig, itemsize: int, *, pool_tokens: int | None = None) -> int:
     """The most that a step holds at once beside weights and KV, of which there are ``pool_tokens``; None: enough."""
     tokens = engine.max_num_batched_tokens
-    # All the time: what the first layer was given, the sum so far, its norm.
-    stream = tokens * 3 * shape.hidden_size * itemsize
+    # All the time: what the first layers were given, the sum so far, its norm.
+    stream = tokens * (3 + shape.num_deepstack) * shape.hidden_size * itemsize
     # The widest moment of a layer: gate and up, and their product; or heads, and what they attended to in the chunk,
     # which is filled up, before it, in both together, and in the tokens' order.
     layer = tokens * 3 * shape.intermediate_size * itemsize

@@ -10,6 +10,7 @@ Shapes: T tokens of all sequences of a step, Hq query heads, Hk key/value heads,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     import torch
 
 ATTENTION_NAME = "glyph_paged"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """How a step's queries and keys turn."""
+
+    cos: torch.Tensor  # (T, R / 2) float32, as is sin: of the angles of each token's pairs
+    sin: torch.Tensor
+    in_halves: bool = False  # a pair is places i and i + R / 2 of a head rather than neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNorms:
+    """Weights of the norms (RMSNorm over D) of queries and keys before they turn."""
+
+    q: torch.Tensor  # (D,), as is k
+    k: torch.Tensor
+    eps: float
 
 
 class PagedAttention(Protocol):
@@ -34,21 +53,21 @@ class PagedAttention(Protocol):
 
 @runtime_checkable
 class RotatingAttention(PagedAttention, Protocol):
-    """A paged attention that also turns queries and keys, in the pass that stores the keys."""
+    """A paged attention that also norms and turns queries and keys, in the pass that stores the keys."""
 
     def attend_unrotated(
         self,
         layer_idx: int,
         heads: torch.Tensor,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        rotation: Rotation,
         scale: float,
         bias: torch.Tensor | None = None,
+        norms: HeadNorms | None = None,
     ) -> torch.Tensor:
-        """``heads`` (T, Hq + 2 Hk, D) are queries, keys and values, which it may overwrite; neighbours in the first R
-        places of a head are turned by angles whose ``cos`` and ``sin`` are (T, R / 2) float32. Returns (T, Hq, D).
+        """``heads`` (T, Hq + 2 Hk, D) are queries, keys and values, which it may overwrite. Returns (T, Hq, D).
 
-        ``heads`` may also be float32 (S, T, Hq + 2 Hk, D) that add up to them, with ``bias`` ((Hq + 2 Hk) × D,)."""
+        ``heads`` may also be float32 (S, T, Hq + 2 Hk, D) that add up to them, with ``bias`` ((Hq + 2 Hk) × D,). Only
+        heads that turn in halves have ``norms``, and all of such a head turns."""
         ...
 
 

@@ -110,6 +110,12 @@ class Family(Protocol):
     geometry: PageGeometry
     placeholder_token_id: int  # stands in a prompt where a visual token's features go
 
+    @property
+    def why_not_fused(self) -> str | None:
+        """Why its language model runs on transformers' modules and not on our fused parts, which are faster, replay
+        decode steps and have FP8 weights; None where it runs on them."""
+        ...
+
     def shape(self) -> AnyShape:
         """What the model weighs, and holds at once. Raises ModelError for what config.json lacks."""
         ...

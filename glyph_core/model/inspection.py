@@ -38,6 +38,7 @@ class Inspection:
     page_size: tuple[int, int]  # px, of the preset that the checkpoint names
     page_tokens: int  # visual tokens of such a page
     faults: tuple[str, ...]  # why it would not run, or not answer
+    why_not_fused: str | None  # why its language model runs on transformers' modules; None: it does not
 
 
 def inspect(checkpoint: Checkpoint) -> Inspection:
@@ -58,6 +59,7 @@ def inspect(checkpoint: Checkpoint) -> Inspection:
         page_size=page_size,
         page_tokens=family.num_visual_tokens(family.grid_thw(*page_size)),
         faults=tuple(faults),
+        why_not_fused=family.why_not_fused,
     )
 
 

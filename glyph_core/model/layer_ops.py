@@ -34,7 +34,8 @@ class LayerOps(Protocol):
     def add_norm(
         self, residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``residual`` + ``x``, and that sum's norm by ``weight``; all (T, H)."""
+        """``residual`` + ``x``, and that sum's norm by ``weight``; all (T, H), or ``x`` in parts as of
+        :meth:`few_rows_parts`."""
         ...
 
     def rotary(
@@ -93,14 +94,13 @@ class TorchOps:
     def add_norms(
         self, residual: torch.Tensor, x: torch.Tensor, post: torch.Tensor, following: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        whole = x.sum(0).to(residual.dtype) if x.ndim == 3 else x
-        summed = residual + self.norm(whole, post, eps)
+        summed = residual + self.norm(_whole(x, residual.dtype), post, eps)
         return summed, self.norm(summed, following, eps)
 
     def add_norm(
         self, residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        summed = residual + x
+        summed = residual + _whole(x, residual.dtype)
         return summed, self.norm(summed, weight, eps)
 
     def rotary(
@@ -147,6 +147,11 @@ class TorchOps:
     ) -> torch.Tensor:
         full = weight.to(x.dtype) if scale is None else (weight.float() * scale[:, None]).to(x.dtype)
         return F.linear(x, full, bias)
+
+
+def _whole(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(T, H) as it is, or of parts (S, T, H) their sum."""
+    return x.sum(0).to(dtype) if x.ndim == 3 else x
 
 
 class TritonOps:

@@ -8,6 +8,7 @@ key conversions up by that name.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -25,6 +26,7 @@ from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import Checkpoint, read_json
 from glyph_core.model.shards import INDEX, Keeps
 
+logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_NAMED = 3  # weights that an error message names
 
@@ -101,12 +103,21 @@ def load_config(path: Path) -> Any:
         raise ModelError(f"{path / 'config.json'} is no configuration that transformers knows: {error}") from error
 
 
-def is_fused(*, weights: str, kernels: str) -> bool:
-    """Whether a language model is made of our fused parts rather than of transformers' modules; ``auto``: it is.
-    Raises ConfigError for FP8 weights without them."""
+def is_fused(*, weights: str, kernels: str, why_not: str | None = None) -> bool:
+    """Whether a model is made of our fused parts rather than of transformers' modules; ``auto``: it is, unless there is
+    a reason ``why_not``. Raises ConfigError for what is asked for and only they can do."""
     if weights == "fp8" and kernels == "transformers":
         raise ConfigError("model.weights is fp8, which transformers' modules don't run; set model.kernels to auto")
-    return kernels != "transformers"
+    if why_not is None or kernels == "transformers":
+        return kernels != "transformers"
+    for option, value, other in (("weights", weights, "fp8"), ("kernels", kernels, "fused")):
+        if value == other:
+            raise ConfigError(
+                f"model.{option} is {value}, and this language model runs on transformers' modules only: {why_not}; "
+                f"set model.{option} to auto"
+            )
+    logger.warning("the language model runs on transformers' modules, which are slower: %s", why_not)
+    return False
 
 
 def pick_device(name: str) -> torch.device:

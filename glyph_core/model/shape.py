@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from glyph_core.errors import ModelError
+from glyph_core.model.text_style import GLM, TextStyle
 
 SCALE_BYTES = 4  # of an FP8 weight's row
 MAX_PAGE_PATCHES = 4 * 6000  # of 14 px, of the largest page that is drawn
@@ -32,6 +33,7 @@ class TextShape:
     num_norms: int = 4  # of a layer, over H
     has_qkv_bias: bool = True
     has_qk_norms: bool = False  # over D
+    num_deepstack: int = 0  # layers that get features of a page of their own
 
     @property
     def qkv_size(self) -> int:
@@ -146,7 +148,7 @@ class ModelShape(Generic[Tower]):
         try:
             text = config["text_config"]
             tied = bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
-            return ModelShape(text_shape(text, tied=tied), _vision_shape(config["vision_config"]))
+            return ModelShape(text_shape(text, GLM, tied=tied), _vision_shape(config["vision_config"]))
         except KeyError as error:
             raise ModelError(f"config.json lacks the key {error}, from which its memory would be planned") from error
 
@@ -154,9 +156,8 @@ class ModelShape(Generic[Tower]):
 AnyShape = ModelShape[TowerShape]
 
 
-def text_shape(text: Mapping[str, Any], *, tied: bool, **style: Any) -> TextShape:
-    """From the language model's part of config.json; ``style`` are the fields of :class:`TextShape` that do not stand
-    there. Raises KeyError for what it lacks."""
+def text_shape(text: Mapping[str, Any], style: TextStyle, *, tied: bool, num_deepstack: int = 0) -> TextShape:
+    """From the language model's part of config.json. Raises KeyError for what it lacks."""
     return TextShape(
         num_layers=text["num_hidden_layers"],
         hidden_size=text["hidden_size"],
@@ -167,7 +168,10 @@ def text_shape(text: Mapping[str, Any], *, tied: bool, **style: Any) -> TextShap
         tied=tied,
         max_model_len=text["max_position_embeddings"],
         head_dim=text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"],
-        **style,
+        num_norms=style.num_norms,
+        has_qkv_bias=style.has_qkv_bias,
+        has_qk_norms=style.has_qk_norms,
+        num_deepstack=num_deepstack,
     )
 
 

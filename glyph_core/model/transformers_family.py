@@ -1,4 +1,4 @@
-"""What the adapters of families that run on transformers' modules have in common. Imports torch only to load."""
+"""What the adapters of all families have in common. Imports torch only to load."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from glyph_core.errors import ConfigError, ModelError
+from glyph_core.errors import ModelError
 from glyph_core.model.checkpoint import Checkpoint, read_json
 from glyph_core.model.patches import GridTHW, PatchGeometry, read_geometry
 from glyph_core.model.shape import AnyShape, ModelShape, TowerShape, text_shape
 from glyph_core.model.shards import PARTS, Keeps, Part, fetch_shards
+from glyph_core.model.text_style import TextStyle, why_not_fused
 
 if TYPE_CHECKING:
     import torch
 
     from glyph_core.model.family import PageGeometry, TextModel, VisionModel
+    from glyph_core.model.weights import Weights
 
 TEXT_PARTS = ("model.language_model", "lm_head")
 
@@ -31,11 +33,9 @@ class TransformersFamily(ABC):
     vision_names: ClassVar[tuple[str, ...]]  # one of these is in the names of its weights, in files of any age
     shared_names: ClassVar[tuple[str, ...]] = ()  # of weights that both halves take
     image_token_id: ClassVar[int]  # where config.json does not name it
-    has_axes: ClassVar[bool]  # rotary positions have three axes (mrope)
+    text_style: TextStyle  # how the language model builds its layers
     text_defaults: ClassVar[Mapping[str, Any]] = {}  # what config.json may leave out: transformers' defaults
     vision_defaults: ClassVar[Mapping[str, Any]] = {}
-    runs_fp8: ClassVar[bool] = False  # its layers' weights can be 8 bits
-    text_style: ClassVar[Mapping[str, Any]] = {}  # of glyph_core.model.shape.TextShape
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises ModelError for small files that are missing or damaged."""
@@ -80,8 +80,8 @@ class TransformersFamily(ABC):
         """What the model weighs and holds. Raises ModelError for what the configuration lacks."""
         tied = bool(self.config.get("tie_word_embeddings", self.text_config.get("tie_word_embeddings", False)))
         try:
-            text = text_shape(self.text_config, tied=tied, **self.text_style)
-            return ModelShape(text, self.vision_shape(), runs_fp8=self.runs_fp8)
+            text = text_shape(self.text_config, self.text_style, tied=tied, num_deepstack=self.num_deepstack)
+            return ModelShape(text, self.vision_shape(), runs_fp8=self.why_not_fused is None)
         except KeyError as error:
             raise ModelError(f"{self.checkpoint.path / 'config.json'} lacks the key {error}") from error
 
@@ -89,6 +89,11 @@ class TransformersFamily(ABC):
     def num_deepstack(self) -> int:
         """The language model's first layers that get features of a page of their own."""
         return 0
+
+    @property
+    def why_not_fused(self) -> str | None:
+        """Why the language model does not run on our fused parts, which are faster; None where it does."""
+        return why_not_fused(self.text_config, self.text_style)
 
     def grid_thw(self, width_px: int, height_px: int) -> GridTHW:
         return self.geometry.grid_thw(width_px, height_px)
@@ -108,11 +113,28 @@ class TransformersFamily(ABC):
         self, dtype: torch.dtype, device: torch.device, *, weights: str = "auto", kernels: str = "auto"
     ) -> TextModel:
         from glyph_core.model.attention import ATTENTION_NAME
+        from glyph_core.model.fused_text import FusedTextModel
+        from glyph_core.model.layer_ops import pick_ops
+        from glyph_core.model.loading import is_fused, load_config
         from glyph_core.model.transformers_text import TransformersTextModel
 
-        self.refuse(weights=weights, kernels=kernels)
+        if is_fused(weights=weights, kernels=kernels, why_not=self.why_not_fused):
+            config, source = load_config(self.checkpoint.path), self.read_weights("text", dtype, device)
+            return FusedTextModel(
+                config, source, pick_ops(device), self.text_style,
+                num_deepstack=self.num_deepstack, is_fp8=weights == "fp8",
+            )  # fmt: skip
         model = self.load_part("text", dtype, device, ATTENTION_NAME)
-        return TransformersTextModel(model, has_axes=self.has_axes, num_deepstack=self.num_deepstack)
+        return TransformersTextModel(model, has_axes=self.text_style.has_axes, num_deepstack=self.num_deepstack)
+
+    def read_weights(self, part: Part, dtype: torch.dtype, device: torch.device) -> Weights:
+        """Those of ``part``, one at a time, for fused parts."""
+        from glyph_core.model.weights import CheckpointWeights, RandomWeights
+
+        if self.checkpoint.is_random:
+            return RandomWeights(dtype, device)
+        self.fetch(part)
+        return CheckpointWeights(self.checkpoint.path, dtype, device, part)
 
     def load_part(self, part: Part, dtype: torch.dtype, device: torch.device, attention: str) -> Any:
         """The transformers model with one of its halves. Raises ModelError naming a missing weight."""
@@ -140,15 +162,6 @@ class TransformersFamily(ABC):
     def fetch(self, part: Part) -> None:
         """Downloads the weights of ``part`` where the checkpoint comes from the hub. Raises ModelError."""
         fetch_shards(self.checkpoint, self.keeps(part))
-
-    def refuse(self, *, weights: str, kernels: str) -> None:
-        """Raises ConfigError for what only fused parts can do."""
-        for option, value, other in (("weights", weights, "fp8"), ("kernels", kernels, "fused")):
-            if value == other:
-                raise ConfigError(
-                    f"model.{option} is {value}, and the family {self.checkpoint.family} runs on transformers' modules "
-                    f"only; set model.{option} to auto"
-                )
 
 
 class PatchFamily(TransformersFamily):

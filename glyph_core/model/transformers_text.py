@@ -23,7 +23,7 @@ class TransformersTextModel:
         """``has_axes``: rotary positions have three axes (mrope). ``num_deepstack``: the first layers that get features
         of a page of their own. Raises ModelError for a model whose attention ours is not."""
         config = model.config.text_config
-        _refuse_windows(config)
+        refuse_windows(config)
         self._model, self._has_axes, self._num_deepstack = model, has_axes, num_deepstack
         self.num_layers: int = config.num_hidden_layers
         self.num_heads: int = config.num_attention_heads
@@ -68,8 +68,9 @@ class TransformersTextModel:
         return logits.float()
 
 
-def _refuse_windows(config: Any) -> None:
-    """Our attention sees the whole sequence, so a model of sliding windows would answer otherwise than it should."""
+def refuse_windows(config: Any) -> None:
+    """Our attention sees the whole sequence, so a model of sliding windows would answer otherwise than it should:
+    raises ModelError for it."""
     layers, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
     if "sliding_attention" in layers if layers else window is not None:
         raise ModelError(

@@ -40,17 +40,16 @@ class Weights(Protocol):
 
 
 class CheckpointWeights:
-    """Of one part of the folder ``path``; names are looked up without their prefix."""
+    """Of one part of the folder ``path``; names are looked up without their prefix. The other part's keep one."""
 
     def __init__(self, path: Path, dtype: torch.dtype, device: torch.device, part: Part = "text") -> None:
         """Reads the files' lists of names. Raises ModelError where they are missing or damaged."""
         self._path, self.dtype, self.device = path, dtype, device
         self._places: dict[str, tuple[Path, str]] = {}
-        prefix, is_vision = PREFIXES[part], part == "vision"
+        prefix = PREFIXES[part]
         try:
             for file, names in self._files():
-                own = (name for name in names if ("visual." in name) == is_vision)
-                self._places |= {prefix.sub("", name): (file, name) for name in own}
+                self._places |= {prefix.sub("", name): (file, name) for name in names}
         except (OSError, SafetensorError) as error:
             raise ModelError(f"the weights in {path} cannot be loaded: {error}") from error
 

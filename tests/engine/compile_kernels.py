@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from glyph_core.engine.kernels import likeliest, paged, store
+from glyph_core.engine.kernels import likeliest, paged, store, turn
 from glyph_core.model.kernels import layer, one_row, products
 
 HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, HEAD_DIM, BLOCK_SIZE = 4096, 13696, 32, 2, 128, 16
@@ -41,6 +41,22 @@ def kernels(sm: int) -> dict[str, tuple[Any, dict[str, str], dict[str, object], 
             {"NUM_HEADS": HEADS, **heads, "HALF": 32, "PARTS": 2, "HAS_BIAS": True, "WIDTH": 1024, "KV_WIDTH": 256},
             {"num_warps": 4},
         ),
+        **{
+            f"turn_write {name}": (
+                turn.turn_write_kernel,
+                {"slots_ptr": "*i64", **dict.fromkeys(("cos_ptr", "sin_ptr"), "*fp32")}
+                | ({"heads_ptr": "*fp32"} if parts else {}),
+                {"NUM_HEADS": HEADS, "NUM_KV_HEADS": kv_heads, "HALF": HEAD_DIM // 2, "PARTS": parts}
+                | {"HAS_BIAS": has_bias, "HAS_NORMS": has_norms, "TILE": turn.TILE},
+                {"num_warps": 4},
+            )
+            for name, kv_heads, parts, has_bias, has_norms in (
+                ("llama", HEADS, 0, False, False),
+                ("llama of parts", HEADS, products.SPLITS, False, False),
+                ("qwen2 of parts", 4, products.SPLITS, True, False),
+                ("qwen3 of parts", 8, products.SPLITS, False, True),
+            )
+        },
         "rotary": (
             layer.rotary_kernel,
             {
@@ -70,7 +86,13 @@ def kernels(sm: int) -> dict[str, tuple[Any, dict[str, str], dict[str, object], 
             {"num_warps": 4},
         ),
         "norm": (layer.norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
-        "add_norm": (layer.add_norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN}, {"num_warps": 8}),
+        "add_norm": (layer.add_norm_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN, "PARTS": 1}, {"num_warps": 8}),
+        "add_norm of parts": (
+            layer.add_norm_kernel,
+            {"x_ptr": "*fp32"},
+            {"SIZE": HIDDEN, "WIDTH": HIDDEN, "PARTS": products.SPLITS},
+            {"num_warps": 8},
+        ),
         "add_norms": (layer.add_norms_kernel, {}, {"SIZE": HIDDEN, "WIDTH": HIDDEN, "PARTS": 1}, {"num_warps": 8}),
         "add_norms of parts": (
             layer.add_norms_kernel,

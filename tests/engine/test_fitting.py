@@ -162,21 +162,22 @@ def test_it_ends_after_some_attempts_and_says_what_would_fit() -> None:
         sizes.append(num_blocks)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 MiB. GPU 0")
 
-    with pytest.raises(ConfigError, match=r"engine\.num_blocks=\d+ may fit"):
+    with pytest.raises(ConfigError, match=r"engine\.num_blocks=\d+ may fit, or lower engine\.max_num") as raised:
         fit_blocks(start, plan, card_of(plan))
     assert len(sizes) == MAX_RETRIES + 1
+    assert 256 <= int(str(raised.value).split("num_blocks=")[1].split()[0]) < min(sizes)
 
 
 def test_no_blocks_left_to_give_up_says_how_much_memory_would_do() -> None:
     """And with that much it fits."""
     plan = plan_9b(16)
     excess = plan.decoder.kv + GIB
-    card = card_of(plan)
+    card = FakeCard(plan.decoder.allocated, plan.decoder.weights + excess)
     with pytest.raises(ConfigError, match=r"of gpu_memory_gb=16, .*lower engine\.max_num_batched_tokens") as raised:
-        fit_blocks(engine_of(card, plan, too_much(plan, excess)), plan, card)
-    larger = plan_9b(float(str(raised.value).split("; gpu_memory_gb=")[1].split()[0]) + PIECE / GIB)
-    card = card_of(larger)
-    _, use = fit_blocks(engine_of(card, larger, too_much(plan, excess)), larger, card)
+        fit_blocks(engine_of(card, plan, 0), plan, card)
+    larger = plan_9b(float(str(raised.value).split("; gpu_memory_gb=")[1].split()[0]))
+    card = FakeCard(larger.decoder.allocated, larger.decoder.weights + excess)
+    _, use = fit_blocks(engine_of(card, larger, 0), larger, card)
     assert use.num_blocks * larger.block_size >= 4096
 
 

@@ -28,5 +28,5 @@ def test_shared_memory(sm: int) -> None:
     )
     assert run.returncode == 0, run.stderr
     used = json.loads(run.stdout)
-    assert len(used) == 28
+    assert len(used) == 33
     assert {name: size for name, size in used.items() if size > SHARED_BYTES[sm]} == {}

@@ -18,7 +18,7 @@ from glyph_core.engine.memory_plan import GIB, PREFILL_FILL, MemoryPlan, plan_me
 from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
-from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
+from glyph_core.model.fused_text import FusedTextModel
 from glyph_core.model.glm4v_vision import FusedGlm4vVisionModel
 from glyph_core.model.shape import ModelShape
 
@@ -49,7 +49,7 @@ def test_every_weight_is_counted(path: Path) -> None:
 def test_fp8_weights_and_blocks_as_they_are_made() -> None:
     shape, cpu = shape_of(MINI).text, torch.device("cpu")
     model = family_of(resolve_checkpoint("glyph-mini")).load_text(torch.bfloat16, cpu, weights="fp8")
-    assert isinstance(model, FusedGlm4vTextModel)
+    assert isinstance(model, FusedTextModel)
     assert model.num_bytes == shape.weight_bytes(2, is_fp8=True)
     tower = family_of(resolve_checkpoint("glyph-mini")).load_vision(torch.bfloat16, cpu, weights="fp8")
     assert isinstance(tower, FusedGlm4vVisionModel)

@@ -18,7 +18,7 @@ from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
 from glyph_core.engine.attention.sdpa import SdpaBackend
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
-from glyph_core.model.attention import RotatingAttention
+from glyph_core.model.attention import RotatingAttention, Rotation
 from glyph_core.model.layer_ops import TorchOps
 from tests.engine.fakes import FakeTextModel
 
@@ -243,7 +243,7 @@ def test_turning_on_the_way_into_the_cache(kv_dtype: str) -> None:
         choice = choose_attention(EngineConfig(attention="triton", prefill="sdpa"), DEVICE, of.dtype)
         steps = [make_backend(choice, of_cache, of.num_heads).plan(padded) for of_cache in (cache, reference)]
         assert isinstance(steps[0], RotatingAttention)
-        got = steps[0].attend_unrotated(LAYER, heads.clone(), angles.cos(), angles.sin(), SCALE)
+        got = steps[0].attend_unrotated(LAYER, heads.clone(), Rotation(angles.cos(), angles.sin()), SCALE)
         expected = steps[1](LAYER, q, k, v, SCALE)
         tolerance = TOLERANCE[of.dtype] if kv_dtype == "auto" else 0.05  # a key that is turned otherwise by 1e-7
         torch.testing.assert_close(got, expected, atol=tolerance, rtol=tolerance)  # may round to the next of 8 bits
@@ -269,10 +269,10 @@ def test_parts_are_added_up_on_the_way_into_the_cache(num_kv_heads: int, group: 
     got, expected = (make_backend(choice, cache, of.num_heads).plan(batch) for cache in caches)
     assert isinstance(got, RotatingAttention)
     assert isinstance(expected, RotatingAttention)
-    cos, sin = angles.cos(), angles.sin()
+    rotation = Rotation(angles.cos(), angles.sin())
     torch.testing.assert_close(
-        got.attend_unrotated(LAYER, parts, cos, sin, SCALE, bias),
-        expected.attend_unrotated(LAYER, whole, cos, sin, SCALE),
+        got.attend_unrotated(LAYER, parts, rotation, SCALE, bias),
+        expected.attend_unrotated(LAYER, whole, rotation, SCALE),
         atol=1e-4,
         rtol=1e-4,
     )

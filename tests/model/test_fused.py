@@ -12,69 +12,101 @@ from safetensors.torch import load_file, save_file
 from glyph_core.errors import ConfigError, ModelError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import Family, TextModel, family_of
-from glyph_core.model.glm4v_fused import FusedGlm4vTextModel
-from glyph_core.model.layer_ops import TorchOps, TritonOps
+from glyph_core.model.fused_text import FusedTextModel
+from glyph_core.model.layer_ops import LayerOps, TorchOps, TritonOps
 from glyph_core.model.linear import DenseLinear, Fp8Linear, check_fp8
 from glyph_core.model.loading import load_config
+from glyph_core.model.text_style import GLM
+from glyph_core.model.transformers_family import TransformersFamily
+from glyph_core.model.transformers_text import TransformersTextModel
 from glyph_core.model.weights import CheckpointWeights, RandomWeights
 from glyph_core.types import PagePlacement, PagePlan, Prompt
 from tests.model.list_attention import ListAttention
+from tests.tiny_families import ALL_FAMILIES, make_tiny
 
 CPU = torch.device("cpu")
 NUM_TOKENS = 40
 
 
+@pytest.fixture(scope="module", params=ALL_FAMILIES)
+def any_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def any_family(any_folder: Path) -> TransformersFamily:
+    family = family_of(resolve_checkpoint(str(any_folder)))
+    assert isinstance(family, TransformersFamily)
+    return family
+
+
+def fused_of(family: TransformersFamily, dtype: torch.dtype, ops: LayerOps) -> FusedTextModel:
+    folder, deepstack = family.checkpoint.path, family.num_deepstack
+    weights = CheckpointWeights(folder, dtype, CPU)
+    return FusedTextModel(load_config(folder), weights, ops, family.text_style, num_deepstack=deepstack)
+
+
 def hidden_of(model: TextModel, num_tokens: int = NUM_TOKENS) -> torch.Tensor:
-    """After chunks of which the last is one token."""
+    """After chunks of which the last is one token; the others are as wide as features."""
     random = torch.Generator().manual_seed(1)
     embeds = model.embed(torch.randint(0, 250, (num_tokens,), generator=random))
+    beside = torch.randn(num_tokens, model.feature_size - model.hidden_size, generator=random)
     positions = torch.randint(0, 50, (3, num_tokens), generator=random)
     attention = ListAttention(1, model.num_layers)
     chunks = []
     for start, stop in ((0, 7), (7, num_tokens - 1), (num_tokens - 1, num_tokens)):
-        attention.lengths = [stop - start]
-        chunks.append(model.forward(embeds[start:stop].clone(), positions[:, start:stop], attention))
+        attention.lengths, given = [stop - start], embeds[start:stop].clone()
+        if stop < num_tokens:
+            given = torch.cat([given, beside[start:stop].to(given.dtype)], dim=1)
+        chunks.append(model.forward(given, positions[:, start:stop], attention))
     return torch.cat(chunks)
 
 
-def test_equals_transformers(family: Family) -> None:
-    reference = family.load_text(torch.float32, CPU)
+def test_equals_transformers(any_family: TransformersFamily) -> None:
+    family = any_family
+    reference = family.load_text(torch.float32, CPU, kernels="transformers")
     fused = family.load_text(torch.float32, CPU, kernels="fused")
-    assert isinstance(fused, FusedGlm4vTextModel)
+    assert isinstance(reference, TransformersTextModel)
+    assert isinstance(fused, FusedTextModel)
+    assert fused.is_static
     expected, got = hidden_of(reference), hidden_of(fused)
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(fused.logits(got), reference.logits(expected), atol=1e-4, rtol=1e-4)
-    for name in ("num_layers", "num_heads", "num_kv_heads", "head_dim", "hidden_size", "vocab_size", "dtype"):
+    sizes = ("num_layers", "num_heads", "num_kv_heads", "head_dim", "hidden_size", "feature_size", "vocab_size")
+    for name in (*sizes, "dtype"):
         assert getattr(fused, name) == getattr(reference, name)
 
 
-def test_equals_transformers_through_the_kernels(folder: Path, family: Family) -> None:
+@pytest.mark.parametrize(
+    "any_folder", ["glm4v", "llava", pytest.param("qwen2_5_vl", marks=pytest.mark.slow), "qwen3_vl"], indirect=True
+)
+def test_equals_transformers_through_the_kernels(any_family: TransformersFamily) -> None:
     pytest.importorskip("triton", reason="the package triton is not installed")
     if torch.cuda.is_available():
         pytest.skip("Triton takes the CPU's tensors in its interpreter alone")
-    weights = CheckpointWeights(folder, torch.float32, CPU)
-    fused = FusedGlm4vTextModel(load_config(folder), weights, TritonOps())
-    expected = hidden_of(family.load_text(torch.float32, CPU), 10)
+    fused = fused_of(any_family, torch.float32, TritonOps())
+    expected = hidden_of(any_family.load_text(torch.float32, CPU, kernels="transformers"), 10)
     torch.testing.assert_close(hidden_of(fused, 10), expected, atol=2e-5, rtol=1e-4)
 
 
-def test_positions_are_those_of_transformers(family: Family) -> None:
-    plan = PagePlan(0, 84, 56, "0" * 32)
+def test_positions_are_those_of_transformers(any_family: TransformersFamily) -> None:
+    family, plan = any_family, PagePlan(0, 84, 56, "0" * 32)
     prompt = Prompt(
         token_ids=(5, *[family.placeholder_token_id] * 6, 9, 9),
         pages=(PagePlacement(page=plan, start=1, num_tokens=6, grid_thw=(1, 4, 6)),),
     )
-    expected, delta = family.load_text(torch.float32, CPU).positions(prompt)
+    expected, delta = family.load_text(torch.float32, CPU, kernels="transformers").positions(prompt)
     got, got_delta = family.load_text(torch.float32, CPU, kernels="fused").positions(prompt)
     assert torch.equal(got, expected)
     assert got_delta == delta
 
 
-def test_every_parameter_is_counted(folder: Path) -> None:
-    stored = load_file(folder / "model.safetensors")
-    text = sum(weight.numel() for name, weight in stored.items() if "visual." not in name)
-    weights = CheckpointWeights(folder, torch.bfloat16, CPU)
-    assert FusedGlm4vTextModel(load_config(folder), weights, TorchOps()).num_bytes == 2 * text
+def test_every_parameter_is_counted(any_folder: Path, any_family: TransformersFamily) -> None:
+    stored = load_file(any_folder / "model.safetensors")
+    keeps = any_family.keeps("text")
+    text = sum(weight.numel() for name, weight in stored.items() if keeps(name) and "image_newline" not in name)
+    assert fused_of(any_family, torch.bfloat16, TorchOps()).num_bytes == 2 * text
+    assert any_family.shape().text.weight_bytes(2, is_fp8=False) == 2 * text
 
 
 @pytest.mark.parametrize("prefix", ["model.", "language_model.model."])
@@ -107,13 +139,15 @@ def test_damaged_weights_are_refused_by_name(folder: Path, tmp_path: Path) -> No
         family_of(resolve_checkpoint(str(tmp_path))).load_text(torch.float32, CPU, kernels="fused")
 
 
-def test_fp8_weights_are_half_as_large_and_near(family: Family) -> None:
+def test_fp8_weights_are_half_as_large_and_near(any_family: TransformersFamily) -> None:
+    family = any_family
     exact = family.load_text(torch.float32, CPU, kernels="fused")
     quantized = family.load_text(torch.float32, CPU, weights="fp8")
-    assert isinstance(quantized, FusedGlm4vTextModel)
+    assert isinstance(quantized, FusedTextModel)
     assert quantized.num_bytes < exact.num_bytes * 0.55  # embeddings, lm_head and norms stay
+    assert quantized.num_bytes == family.shape().text.weight_bytes(4, is_fp8=True)
     expected, got = hidden_of(exact), hidden_of(quantized)
-    assert 0.001 < ((got - expected).norm() / expected.norm()).item() < 0.4  # two sharp layers of 64: far from 9B
+    assert 0.001 < ((got - expected).norm() / expected.norm()).item() < 0.2 * exact.num_layers  # sharp ones of 64
     assert torch.equal(quantized.embed(torch.arange(9)), exact.embed(torch.arange(9)))
 
 
@@ -153,6 +187,6 @@ def test_fp8_needs_our_parts(family: Family) -> None:
 
 
 def test_random_weights_are_numbers_of_a_like_size(folder: Path) -> None:
-    fused = FusedGlm4vTextModel(load_config(folder), RandomWeights(torch.float32, CPU), TorchOps())
+    fused = FusedTextModel(load_config(folder), RandomWeights(torch.float32, CPU), TorchOps(), GLM)
     logits = fused.logits(hidden_of(fused))
     assert 0.3 < logits.std() < 3

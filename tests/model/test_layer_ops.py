@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glyph_core.model.layer_ops import TorchOps, TritonOps
+from glyph_core.model.layer_ops import LayerOps, TorchOps, TritonOps
 
 pytest.importorskip("triton", reason="the package triton is not installed")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -114,11 +114,18 @@ def test_parts_of_a_product_are_added_by_the_norm(num_rows: int, n: int, num_par
     parts, whole = TritonOps().few_rows_parts(x, weight, None, None), TorchOps().few_rows(x, weight, None, None)
     assert parts.shape == ((num_parts, num_rows, n) if num_parts else (num_rows, n))
     post, following = draw(n), draw(n, seed=3)
-    expected = TorchOps().add_norms(residual, whole, post, following, EPS)
-    for ops in (TritonOps(), TorchOps()):
-        got = ops.add_norms(residual, parts, post, following, EPS)
-        torch.testing.assert_close(got[0], expected[0], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(got[1], expected[1], atol=1e-3, rtol=1e-3)
+    for norms in ((post, following), (following,)):
+        expected = added(TorchOps(), residual, whole, norms)
+        for ops in (TritonOps(), TorchOps()):
+            got = added(ops, residual, parts, norms)
+            torch.testing.assert_close(got[0], expected[0], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(got[1], expected[1], atol=1e-3, rtol=1e-3)
+
+
+def added(
+    ops: LayerOps, residual: torch.Tensor, x: torch.Tensor, norms: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return (ops.add_norms if len(norms) == 2 else ops.add_norm)(residual, x, *norms, EPS)
 
 
 def test_which_products_are_of_few_rows() -> None:

@@ -100,3 +100,25 @@ def test_features_need_no_gradient(encoder: VisionEncoder) -> None:
 
 def test_no_pages_no_features(encoder: VisionEncoder) -> None:
     assert encoder.encode([]) == []
+
+
+def test_a_rehearsal_encodes_the_largest_page_and_the_usual_ones_together(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In colour, as large in sum as a forward may be."""
+    monkeypatch.setattr("glyph_core.vision.encoder.MAX_FORWARD_PX", 40_000)
+    monkeypatch.setattr("glyph_core.vision.encoder.USUAL_PAGE_PX", 15_000)
+    encoder = VisionEncoder(family, torch.float32, CPU)
+    forwards: list[tuple[int, ...]] = []
+    preprocess = family.preprocess
+
+    def watched(pages: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        forwards.append(tuple(page.size // 3 for page in pages))
+        return preprocess(pages)
+
+    monkeypatch.setattr(family, "preprocess", watched)
+    encoder.rehearse(3)
+    [[largest], usual, rest] = forwards
+    assert 39_000 < largest <= 40_000
+    assert (len(usual), len(rest)) == (2, 1)
+    assert all(14_000 < area <= 15_000 for area in (*usual, *rest))

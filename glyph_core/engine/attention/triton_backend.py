@@ -16,9 +16,10 @@ from glyph_core.engine.attention.decode_plan import plan_decode
 from glyph_core.engine.attention.decode_tasks import DecodeTasks, TaskSizes
 from glyph_core.engine.attention.prefill import PrefillAttention
 from glyph_core.engine.attention.protocol import AttentionBatch, PrefixGroup
-from glyph_core.engine.kernels import paged, store
+from glyph_core.engine.kernels import paged, store, turn
 from glyph_core.engine.kv_cache import KVCache
 from glyph_core.errors import ConfigError
+from glyph_core.model.attention import HeadNorms, Rotation
 
 NUM_TASKS = 16  # of a step off the GPU, where nothing runs side by side
 HEAD_DIMS = (16, 32, 64, 128)
@@ -100,17 +101,20 @@ class TritonStep:
         self,
         layer_idx: int,
         heads: torch.Tensor,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
+        rotation: Rotation,
         scale: float,
         bias: torch.Tensor | None = None,
+        norms: HeadNorms | None = None,
     ) -> torch.Tensor:
         k_cache, v_cache = self.cache.k[layer_idx], self.cache.v[layer_idx]
+        cos, sin, slots, dtype = rotation.cos, rotation.sin, self.slot_mapping, self.cache.dtype
+        if rotation.in_halves:
+            q = turn.turn_write(heads, bias, rotation, norms, k_cache, v_cache, slots, dtype)
+            return self._attend(layer_idx, q.transpose(0, 1), scale)
         if heads.ndim == 4:
-            slots, dtype = self.slot_mapping, self.cache.dtype
             q = store.add_rotate_write(heads, bias, cos, sin, k_cache, v_cache, slots, dtype)
             return self._attend(layer_idx, q.transpose(0, 1), scale)
-        store.rotate_write(heads, cos, sin, k_cache, v_cache, self.slot_mapping)
+        store.rotate_write(heads, cos, sin, k_cache, v_cache, slots)
         num_heads = heads.shape[1] - 2 * self.cache.num_kv_heads
         return self._attend(layer_idx, heads[:, :num_heads].transpose(0, 1), scale)
 

@@ -39,6 +39,17 @@ def norm_kernel(
 
 
 @triton.jit
+def _summed(x_ptr, at, exists, SIZE: tl.constexpr, PARTS: tl.constexpr, DTYPE: tl.constexpr):
+    """A row of what PARTS add up to, one row a program, in float32."""
+    x = tl.load(x_ptr + at, mask=exists, other=0.0).to(tl.float32)
+    for part in tl.static_range(1, PARTS):
+        x += tl.load(x_ptr + part * tl.num_programs(0).to(tl.int64) * SIZE + at, mask=exists, other=0.0)
+    if PARTS > 1:  # as a sum that is written and read again would be
+        x = x.to(DTYPE).to(tl.float32)
+    return x
+
+
+@triton.jit
 def add_norm_kernel(
     residual_ptr,
     x_ptr,
@@ -48,16 +59,17 @@ def add_norm_kernel(
     eps,
     SIZE: tl.constexpr,
     WIDTH: tl.constexpr,
+    PARTS: tl.constexpr = 1,
     CHAINED: tl.constexpr = False,
 ):
-    begin(CHAINED)
     row, column = tl.program_id(0).to(tl.int64) * SIZE, tl.arange(0, WIDTH)
     exists = column < SIZE
-    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
+    weight = tl.load(weight_ptr + column, mask=exists, other=0.0)
+    begin(CHAINED)  # weights stay as they are
     residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
+    x = _summed(x_ptr, row + column, exists, SIZE, PARTS, residual.dtype)
     summed = (residual.to(tl.float32) + x).to(residual.dtype)
     tl.store(sum_ptr + row + column, summed, mask=exists)
-    weight = tl.load(weight_ptr + column, mask=exists, other=0.0)
     tl.store(out_ptr + row + column, _normed(summed.to(tl.float32), weight, eps, SIZE), mask=exists)
 
 
@@ -81,11 +93,7 @@ def add_norms_kernel(
     following = tl.load(next_ptr + column, mask=exists, other=0.0)
     begin(CHAINED)  # weights stay as they are
     residual = tl.load(residual_ptr + row + column, mask=exists, other=0.0)
-    x = tl.load(x_ptr + row + column, mask=exists, other=0.0).to(tl.float32)
-    for part in tl.static_range(1, PARTS):
-        x += tl.load(x_ptr + part * tl.num_programs(0).to(tl.int64) * SIZE + row + column, mask=exists, other=0.0)
-    if PARTS > 1:  # as a sum that is written and read again would be
-        x = x.to(residual.dtype).to(tl.float32)
+    x = _summed(x_ptr, row + column, exists, SIZE, PARTS, residual.dtype)
     normed = _normed(x, post, eps, SIZE).to(tl.float32)
     summed = (residual.to(tl.float32) + normed).to(residual.dtype)
     tl.store(sum_ptr + row + column, summed, mask=exists)
@@ -156,8 +164,8 @@ def norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 def add_norm(
     residual: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    summed, out, size = torch.empty_like(x), torch.empty_like(x), x.shape[-1]
-    add_norm_kernel[(x.shape[0],)](
+    summed, out, (num_rows, size) = torch.empty_like(residual), torch.empty_like(residual), residual.shape
+    add_norm_kernel[(num_rows,)](
         residual,
         x,
         weight,
@@ -166,6 +174,7 @@ def add_norm(
         eps,
         size,
         triton.next_power_of_2(size),
+        x.shape[0] if x.ndim == 3 else 1,
         num_warps=8,
         **chained(),
     )

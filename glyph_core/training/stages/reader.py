@@ -61,7 +61,7 @@ class FamilyReader(nn.Module):
 
     def _positions(self, batch: ExampleBatch) -> torch.Tensor | None:
         """(3, B, T), or None where transformers counts itself."""
-        if not self.family.has_axes:
+        if not self.family.text_style.has_axes:
             return None
         rows = []
         for example in batch.examples:
