@@ -136,6 +136,8 @@ def ask(
 ) -> None:
     """Ask a question about documents, in this process or at an endpoint."""
     files, question = _checked_question(files, question, template)
+    if pin is not None and url is None:
+        raise typer.BadParameter("--pin and --no-pin are for the endpoint at --url; in this process nothing is kept")
     with errors_reported(as_json=json):
         from deployments.cli_ask import Question, ask_endpoint, ask_in_process, read_schema, read_sources, show
 

@@ -53,14 +53,11 @@ def endpoint_settings(
     given_model: dict[str, Any] = {"model": model} if model else {}
     given_model |= WEIGHTS[weights] if weights else {}
     given_model |= {"gpu_memory_gb": gpu_memory_gb} if gpu_memory_gb else {}
-    if given_model:
-        app["model"] = {**app.get("model", {}), **given_model}
     access: dict[str, Any] = {"keys_file": str(keys_file)} if keys_file else {}
     access |= {"allow_unauthenticated": True} if allow_unauthenticated else {}
-    if access:
-        app["access"] = {**app.get("access", {}), **access}
-    if store:
-        app["store"] = {**app.get("store", {}), "path": store}
+    given_app = {"model": given_model, "access": access, "store": {"path": store} if store else {}}
+    sections = {name: _mapping(app.pop(name, None), name) | options for name, options in given_app.items()}
+    app |= {name: section for name, section in sections.items() if section}
     given = {"host": host, "port": port, "dashboard_port": dashboard_port, "metrics_port": metrics_port}
     http |= {name: value for name, value in given.items() if value is not None}
     return EndpointSettings.model_validate({**http, "app": app, "page": read.page if page else None})
@@ -86,17 +83,25 @@ def read_config(path: Path) -> FileSettings:
     if "applications" not in config:
         return FileSettings(app=config)
     _refuse_others(config, SERVE_KEYS, path)
-    applications = {a.get("import_path"): a for a in config["applications"] or () if isinstance(a, dict)}
-    if IMPORT_PATH not in applications or len(config["applications"]) > len(applications):
+    listed = config["applications"] if isinstance(config["applications"], list) else []
+    applications = {a.get("import_path"): a for a in listed if isinstance(a, dict)}
+    if IMPORT_PATH not in applications or len(listed) > len(applications):
         raise ConfigError(f"{path} must hold one application whose import_path is {IMPORT_PATH}")
     if others := applications.keys() - {IMPORT_PATH, PAGE_IMPORT_PATH}:
         raise ConfigError(f"{path} holds applications that are not ours: {', '.join(map(str, others))}")
     for application in applications.values():
         _refuse_others(application, APPLICATION_KEYS, path)
-    app, page = ({**(applications.get(name, {}).get("args") or {})} for name in (IMPORT_PATH, PAGE_IMPORT_PATH))
+    app, page = (_mapping(applications.get(n, {}).get("args"), "args") for n in (IMPORT_PATH, PAGE_IMPORT_PATH))
     tracing = {"tracing_config": config["tracing_config"]} if config.get("tracing_config") else {}
-    http = {**(config.get("http_options") or {}), **tracing}
+    http = _mapping(config.get("http_options"), "http_options") | tracing
     return FileSettings(http, app, page if PAGE_IMPORT_PATH in applications else None)
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    """What a file says under ``name``; empty where it says nothing. Raises ConfigError where it is no mapping."""
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(f"{name} in the configuration file must be a mapping of settings, such as {name}: {{…}}")
+    return dict(value or {})
 
 
 def _refuse_others(mapping: dict[str, Any], honoured: frozenset[str], path: Path) -> None:

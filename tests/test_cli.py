@@ -192,6 +192,13 @@ def test_ask_takes_no_file_for_a_question(examples: Path) -> None:
     assert "the question comes last" in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("option", ["--pin", "--no-pin"])
+def test_ask_pins_nothing_in_this_process(examples: Path, option: str) -> None:
+    result = run("ask", examples / "service_agreement.md", "Who?", option)
+    assert result.exit_code == 2
+    assert "are for the endpoint at --url" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_ask_draws_with_temperature_by_seed(examples: Path, tmp_path: Path) -> None:
     model = make_tiny_glm4v(tmp_path)  # never sure of anything, unlike a trained one
 

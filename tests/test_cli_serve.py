@@ -41,6 +41,13 @@ def test_the_model_option_goes_before_the_files_model(tmp_path: Path) -> None:
     assert settings.app == {"model": {"model": "other", "dtype": "float32"}, "engine": {"max_num_seqs": 4}}
 
 
+def test_a_section_that_is_left_empty_is_not_there(tmp_path: Path) -> None:
+    config = write(tmp_path, "model:\naccess:\nengine: {max_num_seqs: 4}\n")
+    assert settings_of(config).app == {"engine": {"max_num_seqs": 4}}
+    settings = settings_of(config, model="other", allow_unauthenticated=True, store="s3://a")
+    assert (settings.app["model"], settings.app["access"]) == ({"model": "other"}, {"allow_unauthenticated": True})
+
+
 def test_what_the_model_takes_of_a_gpu() -> None:
     assert settings_of(weights="fp8", gpu_memory_gb=24.0).app == {"model": {"weights": "fp8", "gpu_memory_gb": 24.0}}
     for option, dtype in (("bf16", "bfloat16"), ("fp16", "float16")):
@@ -75,6 +82,11 @@ def test_the_repositorys_own_file_is_understood() -> None:
         (SERVE_FILE.replace("deployments.app:build_app", "other:app"), "import_path is deployments.app:build_app"),
         (SERVE_FILE.replace("port: 8000", "prot: 8000"), "prot"),
         ("- a list\n", "no mapping"),
+        ("model: zai-org/Glyph\n", "model in the configuration file must be a mapping"),
+        ("access: [key]\n", "access in the configuration file must be a mapping"),
+        (SERVE_FILE.replace("{host: 0.0.0.0, port: 8000}", "8000"), "http_options in the configuration file"),
+        (SERVE_FILE.replace("{model: {model: some}}", "some"), "args in the configuration file"),
+        ("applications: {glyph: 1}\n", "import_path is deployments.app:build_app"),
         ("a: [1\n", "YAML"),
     ],
 )
