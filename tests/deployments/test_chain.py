@@ -340,6 +340,8 @@ def test_a_page_that_breaks_the_encoder_fails_its_own_request_only() -> None:
     run(test())
 
 
+# Its thread ends by the error, and pytest would tell of that.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_engine_that_dies_fails_all_who_wait_and_all_who_come() -> None:
     async def test() -> None:
         chain = FakeChain(engine=FakeEngine(dies_at_step=2))
