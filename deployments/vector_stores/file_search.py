@@ -18,7 +18,7 @@ from deployments.openai_answers import Json
 from deployments.openai_types import ChatRequest, FileSearchTool
 from deployments.vector_stores.library import FoundPage, Library
 from glyph_core.config import LimitConfig
-from glyph_core.errors import DocumentTooLargeError, InvalidRequestError
+from glyph_core.errors import DocumentTooLargeError, InvalidRequestError, OverloadedError
 from glyph_core.model.checkpoint import Checkpoint
 from glyph_core.types import Answer, AnswerEvent, DocumentSource, Progress, Usage
 
@@ -65,6 +65,7 @@ class FileSearch:
         self._max_rounds, self._absent_answer, self._max_bytes = max_rounds, absent_answer, max_bytes
         self._num_pages = tool.max_num_results or pages_at_once or PAGES_AT_ONCE
         self.rounds: list[Round] = []
+        self._refused: OverloadedError | None = None  # why there was no further round
 
     def begin_round(self) -> Conversation | None:
         """The request with the pages that were found for it; None where a further round finds none. Raises
@@ -134,7 +135,11 @@ class FileSearch:
                         yield event
             if self._is_settled() or (conversation := await asyncio.to_thread(self.begin_round)) is None:
                 break
-            owned, events = await begin(conversation)
+            try:
+                owned, events = await begin(conversation)
+            except OverloadedError as error:  # what the rounds before it told is not lost for that
+                self._refused = error
+                break
         del owned
         yield self._best()
 
@@ -169,11 +174,17 @@ class FileSearch:
     def _best(self) -> Answer:
         answers = [round.answer for round in self.rounds if round.answer is not None]
         best = max([answer for answer in answers if not self._is_absent(answer)] or answers, key=lambda a: a.confidence)
-        if len(answers) == 1:
-            return best
-        warnings = (*best.warnings, f"read in {len(answers)} rounds; the answer is the most confident one's")
-        usage = _sum_usage([answer.usage for answer in answers])
-        return replace(best, usage=usage, num_pages=sum(answer.num_pages for answer in answers), warnings=warnings)
+        warnings = list(best.warnings)
+        if len(answers) > 1:
+            warnings.append(f"read in {len(answers)} rounds; the answer is the most confident one's")
+        if self._refused is not None:
+            warnings.append(f"a further round was refused: {self._refused.message}")
+        return replace(
+            best,
+            usage=_sum_usage([answer.usage for answer in answers]),
+            num_pages=sum(answer.num_pages for answer in answers),
+            warnings=tuple(warnings),
+        )
 
     def _with_pages(self, shown: Sequence[FoundPage]) -> Conversation:
         """Each file once, in the order of its best page; its pages in their own order."""

@@ -13,6 +13,7 @@ import pytest
 
 from deployments.protocol import ServedRequest
 from deployments.refusals import yields_refusals
+from glyph_core.errors import OverloadedError
 from glyph_core.types import Answer, AnswerEvent, Progress, TextDelta, Timings, Usage
 from tests.deployments.fakes import ScriptedDecoder
 from tests.deployments.test_http_api import QUESTION, assert_error, serving
@@ -28,10 +29,13 @@ class ReadingDecoder(ScriptedDecoder):
     """Answers with the first of ``replies`` whose key stands in a document that it is shown; else 'not stated'."""
 
     replies: dict[bytes, tuple[str, float]] = field(default_factory=dict)
+    max_rounds: int = 100  # it has no room for more
 
     @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
         self.requests.append(request)
+        if len(self.requests) > self.max_rounds:
+            raise OverloadedError("the service is full")
         content = b"".join([await document.content for document in request.documents])
         found = [reply for key, reply in self.replies.items() if key in content]
         text, confidence = found[0] if found else ("not stated", 0.9)
@@ -120,6 +124,21 @@ def test_nothing_that_fits_is_a_question_without_documents() -> None:
         ]
 
     run(test)
+
+
+def test_a_round_that_is_refused_costs_no_answer() -> None:
+    async def test(client: httpx.AsyncClient, decoder: ReadingDecoder) -> None:
+        decoder.max_rounds = 1
+        collection_id, _ = await a_collection(client, FALCON, ALBRIGHT, CONTRACT)
+        await settled(client, collection_id)
+        question = about(collection_id, "What does Acme pay for?", rounds=3, max_num_results=2)
+        completion = await ask(client, question)
+        assert completion["choices"][0]["message"]["content"] == "Falcon"
+        assert completion["glyph"]["warnings"] == ["a further round was refused: the service is full"]
+        assert [round["answer"] for round in completion["glyph"]["file_search"]] == ["Falcon", None]
+        assert_error(await client.post("/v1/chat/completions", json=question), 429, "overloaded")  # the first one
+
+    run(test, Acme=("Falcon", 0.9))
 
 
 def test_an_answer_is_what_is_looked_up_next() -> None:
