@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 from ray.serve.handle import DeploymentHandle
@@ -57,24 +57,24 @@ class Chain:
             gateway=self._replica_name,
         )
 
-    async def begin(self, request: ServedRequest, deadline: Deadline) -> AsyncGenerator[AnswerEvent]:
-        """Returns when the decoder has taken the request, with its events, the last of which is the Answer. Close them
-        when done early: that cancels the request everywhere."""
+    async def begin(self, request: ServedRequest, deadline: Deadline) -> AsyncGenerator[AnswerEvent | None]:
+        """Returns when the decoder has taken the request, with its events, the last of which is the Answer; None is a
+        sign of life in between. Close them when done early: that cancels the request everywhere."""
         issue = partial(self._decoder.answer.options(stream=True).remote, request)
         messages: AsyncGenerator[tuple[AnswerEvent, ...]]
         messages = deadline.over(receive(issue, "decoder", may_repeat=_are_progress))
-        try:
-            first = await anext(messages)
-        except StopAsyncIteration:
-            first = ()
+        first: tuple[AnswerEvent, ...] = ()
+        with suppress(StopAsyncIteration):
+            while not first:  # what is wrong with the request may still be found
+                first = await anext(messages)
 
-        async def events() -> AsyncGenerator[AnswerEvent]:
+        async def events() -> AsyncGenerator[AnswerEvent | None]:
             event: AnswerEvent | None = None
             async with aclosing(messages):
                 for event in first:
                     yield event
                 async for message in messages:
-                    for event in message:
+                    for event in message or (None,):
                         yield event
             if not isinstance(event, Answer):
                 raise StageError("the decoder ended its stream before its answer; try again")

@@ -41,6 +41,7 @@ from glyph_core.types import Answer, AnswerEvent
 
 EVIDENCE_TIMEOUT_S = 15.0  # a text of a million characters takes a quarter of a second, its parsing anew a few
 MAX_EVENTS = 64  # of an answer, in one message
+IDLE_S = 15.0  # after which an empty message says that the request lives: proxies give up after 60 s of silence
 PLANS_AT_ONCE = 8  # of one request's documents: one with many leaves the renderers to others, too
 
 
@@ -66,16 +67,19 @@ class Decoder:
 
     @yields_refusals
     async def answer(self, request: ServedRequest) -> AsyncGenerator[tuple[AnswerEvent, ...]]:
-        """Progress, pieces of text and, at the end, the Answer.
+        """Progress, pieces of text and, at the end, the Answer; an empty message where there is nothing for a while.
 
-        Nothing comes before the engine has taken the request: what is wrong with it is raised before the first event.
+        No event comes before the engine has taken the request: what is wrong with it is raised before the first.
         Cancelling frees all that the request holds, here and in the other stages; its gateway's death cancels it, too.
         """
         self._num_requests += 1
         try:
             with self._gateways.cancelling(request.gateway), self._room.place() as place:
                 events = in_messages(
-                    self._events(request, place), Pace(lambda: self._num_requests), max_length=MAX_EVENTS
+                    self._events(request, place),
+                    Pace(lambda: self._num_requests),
+                    max_length=MAX_EVENTS,
+                    idle_s=IDLE_S,
                 )
                 async with aclosing(events):
                     async for message in events:

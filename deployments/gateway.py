@@ -36,7 +36,7 @@ from deployments.running_answer import AnswerForm, RunningAnswer
 from deployments.same_gpu import placement_warnings
 from deployments.serve_side import ServeSide
 from deployments.status import status_json
-from deployments.vector_stores.file_search import FileSearch
+from deployments.vector_stores.file_search import Events, FileSearch
 from deployments.vector_stores.library import Library
 from glyph_core.answering.request import AnswerRequest
 from glyph_core.answering.task_templates import load_templates
@@ -50,7 +50,7 @@ from glyph_core.evidence.comparison import Comparison
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.token_counter import TokenCounter
 from glyph_core.storage.files import FileStore
-from glyph_core.types import AnswerEvent, DocumentSource
+from glyph_core.types import DocumentSource
 
 NO_EVIDENCE = EvidenceConfig(citations=False, grounding="off")
 GAUGE_PERIOD_S = 1.0  # Ray forgets a gauge that nobody sets for two of its export intervals
@@ -139,7 +139,7 @@ class Gateway:
         events = await self._chain.begin(request, deadline)
         if search is not None:
 
-            async def begin(conversation: Conversation) -> tuple[ServedRequest, AsyncGenerator[AnswerEvent]]:
+            async def begin(conversation: Conversation) -> tuple[ServedRequest, Events]:
                 further = await self._stored(conversation, visit)
                 return further, await self._chain.begin(further, deadline)
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from itertools import zip_longest
 from typing import TypeVar
 
 from glyph_core.types import AnswerEvent, Progress
@@ -39,8 +40,11 @@ class Pace:
         self._sent_at = self._clock()
 
 
-async def in_messages(made: AsyncGenerator[T], pace: Pace, *, max_length: int) -> AsyncGenerator[tuple[T, ...]]:
-    """What ``made`` yields, in its order, in messages of 1 … ``max_length``; ``made`` goes on while they are sent.
+async def in_messages(
+    made: AsyncGenerator[T], pace: Pace, *, max_length: int, idle_s: float | None = None
+) -> AsyncGenerator[tuple[T, ...]]:
+    """What ``made`` yields, in its order, in messages of 1 … ``max_length``; ``made`` goes on while they are sent. An
+    empty one whenever nothing was made for ``idle_s``.
 
     A message waits for the pace at most once, and not where it is full or the last. What came before an error of
     ``made`` is sent before the error is raised. Closing it closes ``made``.
@@ -65,7 +69,10 @@ async def in_messages(made: AsyncGenerator[T], pace: Pace, *, max_length: int) -
     making.add_done_callback(lambda _: changed.set())
     try:
         while True:
-            await until(lambda: ready or making.done())
+            await until(lambda: ready or making.done(), idle_s)
+            if not ready and not making.done():
+                yield ()
+                continue
             if (wait_s := pace.wait_s()) > 0:
                 await until(lambda: len(ready) >= max_length or making.done(), wait_s)
             if not ready:
@@ -80,9 +87,8 @@ async def in_messages(made: AsyncGenerator[T], pace: Pace, *, max_length: int) -
 
 def newest_progress(events: tuple[AnswerEvent, ...]) -> tuple[AnswerEvent, ...]:
     """Without the progress that others overtook."""
-    later = (*events[1:], None)
     return tuple(
         event
-        for event, next_event in zip(events, later, strict=True)
+        for event, next_event in zip_longest(events, events[1:])
         if not (isinstance(event, Progress) and isinstance(next_event, Progress))
     )

@@ -38,7 +38,7 @@ class RunningAnswer:
     model: str
     form: AnswerForm
     request: ServedRequest  # owns the documents in the object store
-    events: AsyncGenerator[AnswerEvent]  # close it when done early: that cancels the request everywhere
+    events: AsyncGenerator[AnswerEvent | None]  # close it when done early: that cancels the request everywhere
     search: FileSearch | None = None  # what it looks up in collections
 
 
@@ -68,6 +68,8 @@ async def stream_chunks(running: RunningAnswer, visit: Visit) -> AsyncGenerator[
                         yield _event(chunks.delta(event))
                     case Progress() if running.form.tells_progress:
                         yield _event(chunks.progress(event))
+                    case None:
+                        yield b": still at work\n\n"  # a comment, which clients pass over
                     case Answer():
                         visit.answer = event
                         for rest in _not_shown(event, shown):

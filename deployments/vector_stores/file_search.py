@@ -25,7 +25,7 @@ from glyph_core.types import Answer, AnswerEvent, DocumentSource, Progress, Usag
 PAGES_AT_ONCE = 8  # where neither the request nor the checkpoint says how many
 MAX_QUERY_CHARS = 1000
 
-Events = AsyncGenerator[AnswerEvent]
+Events = AsyncGenerator[AnswerEvent | None]  # None: a sign of life
 Begin = Callable[[Conversation], Awaitable[tuple[object, Events]]]  # what comes first owns the documents: keep it
 
 
@@ -131,8 +131,8 @@ class FileSearch:
                 async for event in events:
                     if isinstance(event, Answer):
                         self.rounds[-1].answer = event
-                    elif isinstance(event, Progress) and len(self.rounds) == 1:  # its counts must not fall again
-                        yield event
+                    elif event is None or (isinstance(event, Progress) and len(self.rounds) == 1):
+                        yield event  # progress of one round alone: its counts must not fall again
             if self._is_settled() or (conversation := await asyncio.to_thread(self.begin_round)) is None:
                 break
             try:

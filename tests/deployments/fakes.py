@@ -239,12 +239,13 @@ def request_about(*num_pages: int, question: str = "What?", **sampling: Any) -> 
 
 @dataclass
 class ScriptedDecoder:
-    """Gives the events that it is told to, raises those of them that are errors and sleeps for those that are seconds.
+    """Gives the events that it is told to, raises those of them that are errors and sleeps for those that are seconds;
+    None is an empty message.
 
     Like the real one it gives what is refused as a value.
     """
 
-    events: list[AnswerEvent | Exception | float] = field(default_factory=list)
+    events: list[AnswerEvent | Exception | float | None] = field(default_factory=list)
     requests: list[ServedRequest] = field(default_factory=list)
     num_cancelled: int = 0
     unpinned: list[str] = field(default_factory=list)
@@ -263,7 +264,7 @@ class ScriptedDecoder:
                     continue
                 if isinstance(event, Exception):
                     raise event
-                yield (event,)
+                yield () if event is None else (event,)
         except asyncio.CancelledError:
             self.num_cancelled += 1
             raise

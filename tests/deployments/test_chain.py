@@ -229,6 +229,7 @@ def test_progress_that_was_overtaken_is_not_sent() -> None:
     first, second, text = Progress(3, 1, 1, 0), Progress(3, 2, 2, 0), TextDelta("so")
     assert newest_progress((first, second, text, first, second)) == (second, text, second)
     assert newest_progress((first,)) == (first,)
+    assert newest_progress(()) == ()
 
 
 def test_calls_of_slow_pages_have_fewer_of_them_and_are_more() -> None:

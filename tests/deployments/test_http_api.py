@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from deployments import readiness
@@ -206,6 +207,28 @@ def test_a_stream_with_progress() -> None:
         assert "usage" not in chunks[0]
 
     run(test)
+
+
+def test_a_stream_says_that_it_lives_in_comments_that_openais_client_passes_over() -> None:
+    async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        response = await client.post("/v1/chat/completions", json={**QUESTION, "stream": True})
+        assert response.text.count(": still at work\n\n") == 2
+        read = openai.AsyncOpenAI(base_url="http://localhost/v1", api_key="none", http_client=client)
+        stream = await read.chat.completions.create(model="glyph-mini", messages=QUESTION["messages"], stream=True)  # type: ignore[call-overload]
+        assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "42 days"
+        whole = await client.post("/v1/chat/completions", json=QUESTION)
+        assert whole.json()["choices"][0]["message"]["content"] == "42 days"
+
+    run(test, [None, EVENTS[0], None, None, *EVENTS[1:]])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_after_signs_of_life_alone_is_a_status(stream: bool) -> None:
+    async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        response = await client.post("/v1/chat/completions", json={**QUESTION, "stream": stream})
+        assert_error(response, 400, "empty_document", "messages")
+
+    run(test, [None, None, EmptyDocumentError("nothing to read", param="messages")])
 
 
 def test_a_text_that_comes_with_the_answer_only_is_streamed_too() -> None:

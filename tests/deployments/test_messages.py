@@ -44,6 +44,21 @@ def test_what_comes_more_rarely_than_the_pace_goes_alone() -> None:
     assert asyncio.run(sent(counted(3, 2 * PERIOD_S))) == [(0,), (1,), (2,)]
 
 
+def test_an_empty_message_says_that_there_is_nothing_yet() -> None:
+    async def slow() -> AsyncGenerator[int]:
+        yield 0
+        await asyncio.sleep(0.5)
+        yield 1
+
+    async def messages() -> list[tuple[int, ...]]:
+        return [message async for message in in_messages(slow(), Pace(), max_length=9, idle_s=0.1)]
+
+    first, *idle, last = asyncio.run(messages())
+    assert (first, last) == ((0,), (1,))
+    assert idle
+    assert set(idle) == {()}
+
+
 def test_a_full_message_does_not_wait() -> None:
     pace = Pace(lambda: 10**6)  # the next would be due in half an hour
     messages = asyncio.run(asyncio.wait_for(sent(counted(9), pace, max_length=4), 10))
