@@ -8,11 +8,13 @@ Where more has come than a batch holds, the requests take turns, so that no docu
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from deployments import metrics
@@ -28,69 +30,93 @@ class BatchStats:
     num_pages: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[In, Out]):
+    page: In
+    result: asyncio.Future[Out]
+    since: float
+
+
 class PageBatcher(Generic[In, Out]):
     """Runs ``encode`` on ``device``, an executor of one thread, over at most ``max_batch`` of what was submitted.
 
-    Belongs to one event loop. A batch that fails is tried again one by one, so that the error is its own page's only.
+    Belongs to one event loop. The device's thread cuts its batches itself: between two of them it does not wait for a
+    loop that is busy with messages. A batch that fails is tried again one by one, so that the error is its own page's
+    only.
     """
 
     def __init__(self, encode: Callable[[Sequence[In]], Sequence[Out]], device: Executor, max_batch: int) -> None:
         self._encode, self._device, self._max_batch = encode, device, max_batch
-        # By owner, the first of whom has the next turn; with each page, its result and since when it waits.
-        self._waiting: OrderedDict[str, deque[tuple[In, asyncio.Future[Out], float]]] = OrderedDict()
-        self._worker: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()  # of what waits
+        self._waiting: OrderedDict[str, deque[_Waiting[In, Out]]] = (
+            OrderedDict()
+        )  # by owner; the first has the next turn
+        self._is_calling = False
         self.stats = BatchStats()
 
     @property
     def num_waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
 
     def submit(self, page: In, owner: str = "") -> asyncio.Future[Out]:
         """The result to come. A cancelled one whose batch is not cut yet costs nothing. An owner's pages keep their
         order."""
-        result: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append((page, result, time.perf_counter()))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[Out] = loop.create_future()
+        with self._lock:
+            self._waiting.setdefault(owner, deque()).append(_Waiting(page, result, time.perf_counter()))
+        if not self._is_calling:
+            self._is_calling = True
+            loop.call_soon(self._call_device)  # when all that came with it has been submitted, too
         return result
 
-    async def _work(self) -> None:
-        while batch := self._cut():
-            await self._run(batch)
+    def _call_device(self) -> None:
+        """As often as all that waits may take; a call that finds nothing left costs nothing."""
+        self._is_calling = False
+        for _ in range(0, self.num_waiting, self._max_batch):
+            self._run([], self._encode_next)
 
-    def _cut(self) -> list[tuple[In, asyncio.Future[Out]]]:
-        batch: list[tuple[In, asyncio.Future[Out]]] = []
-        while self._waiting and len(batch) < self._max_batch:
-            owner, pages = self._waiting.popitem(last=False)
-            page, result, waiting_since = pages.popleft()
-            if pages:
-                self._waiting[owner] = pages  # again when everybody has had a turn
-            if not result.cancelled():
-                batch.append((page, result))
-                metrics.ENCODE_WAIT_S.observe(time.perf_counter() - waiting_since)
-        return batch
+    def _run(self, batch: list[_Waiting[In, Out]], encode: Callable[[list[_Waiting[In, Out]]], Sequence[Out]]) -> None:
+        call = asyncio.get_running_loop().run_in_executor(self._device, encode, batch)
+        call.add_done_callback(partial(self._settle, batch))
 
-    async def _run(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
-        call = asyncio.get_running_loop().run_in_executor(self._device, self._encode_all, [page for page, _ in batch])
-        await asyncio.wait([call])
+    def _encode_next(self, batch: list[_Waiting[In, Out]]) -> Sequence[Out]:
+        """In the device's thread. Puts into ``batch`` what it took."""
+        with self._lock:
+            while self._waiting and len(batch) < self._max_batch:
+                owner, pages = self._waiting.popitem(last=False)
+                one = pages.popleft()
+                if pages:
+                    self._waiting[owner] = pages  # again when everybody has had a turn
+                if not one.result.cancelled():
+                    batch.append(one)
+        now = time.perf_counter()
+        for one in batch:
+            metrics.ENCODE_WAIT_S.observe(now - one.since)
+        return self._encode_all(batch)
+
+    def _encode_all(self, batch: list[_Waiting[In, Out]]) -> Sequence[Out]:
+        outputs = self._encode([one.page for one in batch]) if batch else ()
+        if len(outputs) != len(batch):
+            raise StageError(f"a batch of {len(batch)} pages came back as {len(outputs)}")
+        return outputs
+
+    def _settle(self, batch: list[_Waiting[In, Out]], call: asyncio.Future[Sequence[Out]]) -> None:
+        if not batch:
+            return
         error = call.exception()
         if error is not None and len(batch) > 1:
             for one in batch:
-                await self._run([one])
+                self._run([one], self._encode_all)
             return
         metrics.ENCODE_BATCH_PAGES.observe(len(batch))
         self.stats.num_batches += 1
         self.stats.num_pages += len(batch)
-        for index, (_, result) in enumerate(batch):
-            if result.cancelled():
+        for index, one in enumerate(batch):
+            if one.result.cancelled():
                 continue
             if error is not None:
-                result.set_exception(error)
+                one.result.set_exception(error)
             else:
-                result.set_result(call.result()[index])
-
-    def _encode_all(self, pages: Sequence[In]) -> Sequence[Out]:
-        outputs = self._encode(pages)
-        if len(outputs) != len(pages):
-            raise StageError(f"a batch of {len(pages)} pages came back as {len(outputs)}")
-        return outputs
+                one.result.set_result(call.result()[index])

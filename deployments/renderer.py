@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Protocol, TypeVar
 
 from deployments import metrics
+from deployments.drawing import DrawingThread
 from deployments.logs import logger
 from deployments.messages import Pace, in_messages
 from deployments.protocol import DocumentRef, RangeRequest, RenderedPage, StageReport, versions_of
@@ -34,7 +35,6 @@ from glyph_core.types import DocumentPlan, DocumentSource, Page
 MAX_CONFIGS = 8  # render configurations whose glyphs are kept
 MAX_COUNTS = 10_000  # documents whose token counts are kept
 DRAW_S = 0.005  # that pages are drawn at one go
-SLOW_S = 0.25  # that others wait for a page; then they are drawn beside it
 DRAW_S_WEIGHT = 0.1  # of the newest pages in the running mean
 WARM_UP = DocumentSource("warm-up.txt", b"Glyph Serve renders this page while it starts.")
 
@@ -80,7 +80,7 @@ class Renderer:
         self._sources = SourceCache()
         self._stats = RendererStats()
         self._pace = Pace()
-        self._turn = asyncio.Lock()
+        self._thread = DrawingThread()
         self._comparing = ThreadPoolExecutor(1, thread_name_prefix="comparing")
         self._page_s = DRAW_S  # that drawing one takes, a running mean
 
@@ -166,22 +166,26 @@ class Renderer:
         return StageReport("renderer", "cpu", versions_of("pymupdf", "numba", "freetype-py"))
 
     async def _drawn(self, pages: RangeRequest) -> AsyncGenerator[RenderedPage]:
-        """Calls take turns in the order in which they came; one that meets a slow page stands aside for the others."""
+        """Ranges are drawn in the order in which they came; one that meets a slow page stands aside for the others."""
         source = await self._sources.get(pages.document)
-        async with AsyncExitStack() as turn:
-            await turn.enter_async_context(self._turn)
-            while len(pages):
-                part = pages.cut(max(1, int(DRAW_S / self._page_s)))[0]
-                drawing = asyncio.ensure_future(_in_thread(partial(self._render, source, part)))
-                try:
-                    if not (await asyncio.wait([drawing], timeout=SLOW_S))[0]:
-                        await turn.aclose()
-                    drawn = await drawing
-                finally:
-                    drawing.cancel()
-                for page in drawn:
-                    yield page
-                pages = pages.after(len(part))
+        is_left = threading.Event()
+
+        def parts() -> Iterator[tuple[RenderedPage, ...]]:
+            rest = pages
+            while len(rest) and not is_left.is_set():
+                part = rest.cut(max(1, int(DRAW_S / self._page_s)))[0]
+                with given_up.until(is_left.is_set):
+                    drawn = self._render(source, part)
+                yield drawn
+                rest = rest.after(len(part))
+
+        try:
+            async with aclosing(self._thread.run(parts)) as drawn:
+                async for part in drawn:
+                    for page in part:
+                        yield page
+        finally:
+            is_left.set()
 
     def _render(self, source: DocumentSource, part: RangeRequest) -> tuple[RenderedPage, ...]:
         started_at = time.perf_counter()

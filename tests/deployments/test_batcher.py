@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -96,3 +97,24 @@ def test_a_batch_that_comes_back_short_is_an_error(thread: ThreadPoolExecutor) -
 
     with pytest.raises(StageError, match="1 pages came back as 0"):
         asyncio.run(run())
+
+
+def test_the_device_goes_on_while_the_event_loop_is_busy(thread: ThreadPoolExecutor) -> None:
+    device = FakeDevice()
+    all_are_encoded = threading.Event()
+
+    def encode(pages: Sequence[int]) -> list[int]:
+        encoded = device.encode(pages)
+        if 7 in pages:
+            all_are_encoded.set()
+        return encoded
+
+    async def run() -> list[int]:
+        batcher = PageBatcher(encode, thread, max_batch=3)
+        results = [batcher.submit(page) for page in range(8)]
+        await asyncio.sleep(0)
+        assert all_are_encoded.wait(30)  # the event loop does nothing meanwhile
+        return await asyncio.gather(*results)
+
+    assert asyncio.run(run()) == [page**2 for page in range(8)]
+    assert device.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]

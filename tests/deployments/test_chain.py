@@ -261,7 +261,7 @@ def test_calls_of_slow_pages_have_fewer_of_them_and_are_more() -> None:
 
 
 def test_ranges_are_drawn_in_the_order_in_which_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.renderer.SLOW_S", 60.0)  # on a busy machine 20 ms take a while
+    monkeypatch.setattr("deployments.drawing.SLOW_S", 60.0)  # on a busy machine 20 ms take a while
 
     async def test() -> None:
         chain = FakeChain(page_s=0.02)
