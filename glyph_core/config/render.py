@@ -11,7 +11,7 @@ from glyph_core.config.base import Config
 from glyph_core.errors import RenderConfigError
 from glyph_core.types import digest_of
 
-RENDERER_VERSION = 2  # part of every page digest: raise it when the same configuration draws other pixels
+RENDERER_VERSION = 3  # part of every page digest: raise it when the same configuration draws other pixels
 
 MIN_EM_PX = 6
 MIN_LINE_EMS = 0.85  # DejaVu's capitals and descenders together: lines touch, none covers another

@@ -146,6 +146,39 @@ def test_a_column_of_markers_is_no_column() -> None:
     assert [text[:3] for text in found[1:]] == [f"{chr(65 + number)}. " for number in range(10)]
 
 
+def with_gaps(page: pymupdf.Page) -> None:
+    """As word processors write: each line in pieces that leave gaps, and then what is raised into them."""
+    rows = [
+        ("By the 18", "th", " century the fee was 40 m", "2", " of land a"),
+        ("year", "1", " for all of the buyers."),
+    ]
+    raised = []
+    for index, pieces in enumerate(rows):
+        left, top = 72.0, 100 + 14 * index
+        for number, piece in enumerate(pieces):
+            size = 6 if number % 2 else 11
+            if number % 2:
+                raised.append((left, top - 4, piece))
+            else:
+                page.insert_text((left, top), piece, fontsize=size)
+            left += pymupdf.get_text_length(piece, fontsize=size) + 0.3
+    for left, top, piece in raised:
+        page.insert_text((left, top), piece, fontsize=6)
+
+
+def test_raised_signs_go_into_the_gaps_that_lines_leave_for_them() -> None:
+    (paragraph,) = blocks_of(with_gaps)
+    assert paragraph.text == "By the 18th century the fee was 40 m2 of land a year1 for all of the buyers."
+
+
+def test_small_print_over_letters_stays_where_it_is() -> None:
+    def draw(page: pymupdf.Page) -> None:
+        page.insert_text((72, 100), "Under small print that somebody has put there", fontsize=11)
+        page.insert_text((110, 97), "copy", fontsize=6)
+
+    assert {block.text for block in blocks_of(draw)} == {"Under small print that somebody has put there", "copy"}
+
+
 def running_page(number: int, heading: str = "") -> Callable[[pymupdf.Page], None]:
     def draw(page: pymupdf.Page) -> None:
         page.insert_text((72, 40), f"Supply agreement, draft of {number + 3} May", fontsize=8)

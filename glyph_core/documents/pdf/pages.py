@@ -17,6 +17,7 @@ from glyph_core.documents.pdf.lines import Line, holds, lines_of, vectors_of
 from glyph_core.documents.pdf.opening import MUPDF_ERRORS, opened
 from glyph_core.documents.pdf.paragraphs import Paragraph, paragraphs_of
 from glyph_core.documents.pdf.pixels import pixels_of
+from glyph_core.documents.pdf.raised import put_into_gaps
 from glyph_core.documents.pdf.rows import rows_of, words_in
 from glyph_core.documents.pdf.suspicion import reason_for_native
 from glyph_core.documents.pdf.tables import PdfTable, tables_of
@@ -59,7 +60,8 @@ def _read(page: pymupdf.Page, mode: Mode, with_pixels: bool) -> ReadPage:
     if mode == "native":
         return ReadPage(page.number, [_native(page, "", keeps_text=True)])
     text = page.get_text("dict", flags=_TEXT_FLAGS)
-    lines, vectors = lines_of(text), vectors_of(text)
+    lines = put_into_gaps(lines_of(text), lambda: page.get_text("rawdict", flags=_TEXT_FLAGS))
+    vectors = vectors_of(text)
     pictures = _pictures(page)
     if mode == "auto":
         num_fields = sum(1 for _ in page.widgets())
