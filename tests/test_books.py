@@ -61,12 +61,12 @@ def test_glyph_mini_finds_a_planted_fact_in_a_book(shared_data: Path) -> None:
 
 @pytest.mark.slow
 def test_glyph_mini_reads_a_pdf_of_700_pages() -> None:
-    """About a quarter of a page of its own a page: some sixty windows, and minutes on a CPU."""
+    """Four lines a page make some sixty pages of ours, which are read in twenty windows: a minute or two on a CPU."""
     lines = [f"Section {number}. {PROSE}" for number in range(700)]
     lines[512] = "Section 512. The access code for Maria Vogel is 48213."
     pages = [write(*(((60, 80 + 14 * i), line[75 * i : 75 * i + 75]) for i in range(4))) for line in lines]
     answer = Pipeline.from_pretrained().ask([pdf(*pages)], "What is the access code for Maria Vogel?")
     assert (answer.text, answer.confidence > 0.9) == ("48213", True)
     assert answer.windows is not None
-    assert answer.windows.num_windows > 20
+    assert answer.windows.num_windows >= 20
     assert [region.source_page for citation in answer.citations for region in citation.regions] == [512]
