@@ -284,3 +284,13 @@ def test_a_book_keeps_its_text_in_order(shared_data: Path) -> None:
     path = shared_data / "docx" / "handbook-872p.docx"
     expected, made = words_of_xml(path), text_without_formulas(read(read_source(path)))
     assert "".join(expected.split()) == "".join(re.sub(r"\[\d+\]", "", made).split())
+
+
+def test_comments_are_told_where_there_are_some() -> None:
+    said = '<w:comment w:id="0"><w:p><w:r><w:t>no</w:t></w:r></w:p></w:comment>'
+    comment = f'<w:comments xmlns:w="{W}">{said}</w:comments>'
+    told = read(docx(paragraph(run("x")), parts={"word/comments.xml": comment}))
+    assert told.warnings == ("1 comment in 'a.docx' is left out",)
+    # What describes comments may outlive them.
+    left = read(docx(paragraph(run("x")), parts={"word/commentsExtended.xml": f'<w:x xmlns:w="{W}"/>'}))
+    assert (left.text, left.warnings) == ("x", ())

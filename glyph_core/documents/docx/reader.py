@@ -59,7 +59,8 @@ def _picture(image: Any) -> dict[str, str]:
 
 
 def _warnings(package: Package) -> Iterator[str]:
-    if any(part.startswith("word/comments") for part in package.parts):
+    if "word/comments.xml" in package.parts:
         num_comments = sum(1 for _ in package.xml("word/comments.xml").iter("{*}comment"))
         if num_comments:
-            yield f"{num_comments} comments in {package.name!r} are left out"
+            one = num_comments == 1
+            yield f"{num_comments} comment{'' if one else 's'} in {package.name!r} {'is' if one else 'are'} left out"
