@@ -62,6 +62,15 @@ def test_lists() -> None:
     ]
 
 
+def test_the_number_of_an_item_stays_with_its_heading() -> None:
+    made = blocks("<ol start=4><li><h3>Rent, <em>due</em></h3><p>Monthly.</ol><ul><li><h3>Scope</h3></ul>")
+    assert made == (
+        TextBlock("4. Rent, due", "heading", 3, marks=(Mark(9, 12, "italic"),)),
+        TextBlock("Monthly.", "item"),
+        TextBlock("Scope", "heading", 3),
+    )
+
+
 def test_tables_keep_their_spans_and_lose_empty_columns() -> None:
     (table,) = blocks(
         "<table><thead><tr><th rowspan=2>Year<th colspan=3>Sum</thead><tr><th><th>net<th>gross"

@@ -214,10 +214,10 @@ class BlockBuilder:
         level = len(self._lists) - 1
         if self._label is not None:
             (marker, level), self._label = self._label, None
-            if self._heading:
-                shift = len(marker) + 1
-                marks = tuple(Mark(mark.start + shift, mark.stop + shift, mark.kind) for mark in marks)
-                text = f"{marker} {text}"
+        if self._heading and marker and any(map(str.isalnum, marker)):  # a number is part of a heading, no bullet is
+            shift = len(marker) + 1
+            marks = tuple(Mark(mark.start + shift, mark.stop + shift, mark.kind) for mark in marks)
+            text = f"{marker} {text}"
         if (cell := self._cell()) is not None:
             cell.append(f"{marker} {text}" if marker and not self._heading else text)
         elif code:
