@@ -72,7 +72,9 @@ def make_tiny(folder: Path, name: str, seed: int = 0, *, max_model_len: int = 40
     family = FAMILIES[name]
     end = token_id(family, family.end_token)
     config = family.model_class.config_class(**{**family.config(max_model_len), **changes})
-    model = family.model_class(config)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # of vectors such as llava_next's image_newline, which scatter leaves alone
+        model = family.model_class(config)
     scatter(model, seed)
     model.generation_config = transformers.GenerationConfig(eos_token_id=end, pad_token_id=end, do_sample=False)
     model.save_pretrained(folder)

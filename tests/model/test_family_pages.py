@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import resolve_checkpoint
@@ -32,6 +33,15 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def family(folder: Path) -> Family:
     return family_of(resolve_checkpoint(str(folder)))
+
+
+def test_a_tiny_checkpoint_is_the_same_each_time(folder: Path, tmp_path: Path) -> None:
+    """Whatever was drawn before: its tests compare answers that a near tie would change."""
+    torch.rand(7)
+    again = make_tiny(tmp_path, family_of(resolve_checkpoint(str(folder))).checkpoint.family)
+    first, second = (load_file(path / "model.safetensors") for path in (folder, again))
+    assert first.keys() == second.keys()
+    assert [name for name, weight in first.items() if not torch.equal(weight, second[name])] == []
 
 
 def unstacked(images: torch.Tensor, family: Family, pages: list[np.ndarray]) -> torch.Tensor:
