@@ -58,6 +58,7 @@ class PageRenderer:
         self._atlas = GlyphAtlas(config)
         self._max_cached_layouts, self._max_cached_bytes = max_cached_layouts, max_cached_bytes
         self._layouts: OrderedDict[tuple[str, str], LaidOut] = OrderedDict()  # by source digest and name
+        self._turns: dict[tuple[str, str], threading.Lock] = {}  # of documents that are being laid out
         self._lock = threading.Lock()
 
     def plan(self, source: DocumentSource) -> DocumentPlan:
@@ -137,18 +138,34 @@ class PageRenderer:
     def _layout(self, source: DocumentSource) -> LaidOut:
         key = source.digest, source.name  # warnings name the document: nobody is told another's name for the same bytes
         with self._lock:
-            if key in self._layouts:
-                self._layouts.move_to_end(key)
-                return self._layouts[key]
-        # Outside the lock: one long document must not hold up the others. Two threads may lay out the same one.
+            if (known := self._known(key)) is not None:
+                return known
+            turn = self._turns.setdefault(key, threading.Lock())
+        # Outside the lock: one long document must not hold up the others. Who wants the same one waits for the first.
+        with turn:
+            with self._lock:
+                if (known := self._known(key)) is not None:
+                    return known
+            try:
+                laid_out = self._laid_out(source)
+                with self._lock:
+                    self._layouts[key] = laid_out
+                    while len(self._layouts) > 1 and self._has_too_many():
+                        self._layouts.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._turns.pop(key, None)
+        return laid_out
+
+    def _known(self, key: tuple[str, str]) -> LaidOut | None:
+        if key in self._layouts:
+            self._layouts.move_to_end(key)
+        return self._layouts.get(key)
+
+    def _laid_out(self, source: DocumentSource) -> LaidOut:
         document = parse(source, self.limits, self.config.mode, with_pixels=self.config.figures == "set")
         pages = self._lay_out(document, source)
-        laid_out = LaidOut(document.without_pixels(), pages, count_scripts(document.text), {})
-        with self._lock:
-            self._layouts[key] = laid_out
-            while len(self._layouts) > 1 and self._has_too_many():
-                self._layouts.popitem(last=False)
-        return laid_out
+        return LaidOut(document.without_pixels(), pages, count_scripts(document.text), {})
 
     def _has_too_many(self) -> bool:
         num_bytes = sum(laid_out.num_bytes for laid_out in self._layouts.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glyph_core.config import LimitConfig, RenderConfig, preset, varied
+from glyph_core.documents.blocks import Document
+from glyph_core.documents.parse import parse
 from glyph_core.errors import (
     DocumentTooLargeError,
     EmptyDocumentError,
+    InvalidDocumentError,
     InvalidRequestError,
     UnsupportedDocumentError,
 )
@@ -299,3 +303,22 @@ def test_pages_of_bytes_that_another_name_makes_code_have_digests_of_their_own()
     assert code.pages == other.pages
     drawn = [renderer.render(source_of(content, name), 0, 1)[0].pixels for name in ("a.txt", "a.py")]
     assert drawn[0].shape != drawn[1].shape or (drawn[0] != drawn[1]).any()
+
+
+def test_who_wants_a_document_that_is_being_laid_out_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer, source, calls = PageRenderer(MINI), book(50), []
+
+    def slowly(source: DocumentSource, *args: object, **kwargs: object) -> Document:
+        calls.append(source.name)
+        time.sleep(0.2)
+        if source.name == "broken.txt":
+            raise InvalidDocumentError("broken")
+        return parse(source, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("glyph_core.rendering.renderer.parse", slowly)
+    with ThreadPoolExecutor(4) as threads:
+        plans = list(threads.map(renderer.plan, [source] * 4))
+        assert calls == ["a.txt"]
+        assert len(set(plans)) == 1
+        broken = [threads.submit(renderer.plan, source_of("x", "broken.txt")) for _ in range(2)]
+        assert [type(one.exception()) for one in broken] == [InvalidDocumentError] * 2  # each tries for itself
