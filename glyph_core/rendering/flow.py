@@ -21,6 +21,7 @@ from glyph_core.rendering.text import FlowBlock, TextPages
 from glyph_core.rendering.typeset import Typesetter
 
 _TIGHT = ("item", "note")  # blocks that follow one another without a gap
+MAX_COLOURED_CHARS = 1_000_000  # of code: pygments takes seconds for it, and holds up whatever else runs here
 _MIN_COLUMN_EMS = 8  # however deep a list is nested, its text keeps so much of the column
 
 
@@ -48,6 +49,7 @@ class Flow:
         self._formulas = FormulaSetter(config)
         self._before = ""  # kind of the block before
         self._num_left_out = 0  # figures
+        self._num_code_chars = 0
         self._indent = self._width_of("    ")
 
     def add(self, block: FlowBlock, offset: int) -> None:
@@ -71,7 +73,9 @@ class Flow:
     @property
     def warnings(self) -> tuple[str, ...]:
         left_out = f"pictures in the text are left out, {self._num_left_out} in all: the preset shows text alone"
-        return (*self._typesetter.warnings(), *self._formulas.warnings, *([left_out] if self._num_left_out else []))
+        plain = f"code beyond {MAX_COLOURED_CHARS:,} characters is shown without colours"
+        told = [left_out] * bool(self._num_left_out) + [plain] * (self._num_code_chars > MAX_COLOURED_CHARS)
+        return (*self._typesetter.warnings(), *self._formulas.warnings, *told)
 
     def _add_text(self, block: TextBlock, offset: int) -> None:
         if not block.text.strip() and not block.marker:
@@ -82,11 +86,16 @@ class Flow:
             self._filler.need((2 + self._config.block_gap) * self._config.line_height_px)  # and a line of what follows
         elif block.kind == "code":
             style = Style.CODE
-            colours = colours_of(block.text, block.language) if self._config.highlight else None
+            colours = self._colours_of(block) if self._config.highlight else None
         x = self._place_marker(block) if block.marker or block.kind == "item" else 0
         newline_marks = self._config.newline_marks and block.kind == "plain"
         reading = self._typesetter.read(block.text, offset, style, block.marks, colours, newline_marks)
         self._filler.add_lines(reading.set(self._filler.width - x), x)
+
+    def _colours_of(self, block: TextBlock) -> np.ndarray | None:
+        """(n,) uint8; None where the code has none, or all code together is more than is coloured."""
+        self._num_code_chars += len(block.text)
+        return colours_of(block.text, block.language) if self._num_code_chars <= MAX_COLOURED_CHARS else None
 
     def _place_marker(self, block: TextBlock) -> int:
         """Draws what stands before the text; returns where the text begins, in 1/64 px."""

@@ -9,6 +9,7 @@ import pytest
 
 from glyph_core.config import RenderConfig, preset
 from glyph_core.documents.blocks import FigureBlock, Mark, TextBlock
+from glyph_core.rendering import flow
 from glyph_core.rendering.placed import PlacedGlyphs
 from glyph_core.rendering.text import TextPages
 from tests.rendering.documents import document_of, laid_out, pixels_of, read_back
@@ -190,6 +191,19 @@ def test_a_page_with_a_coloured_figure_is_rgb_and_shows_it_as_it_is() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     (page,) = pixels_of(laid_out(PICTURED, TextBlock("x"), FigureBlock(picture)))
     assert np.array_equal(page[42 : 42 + 40, 14 : 14 + 60], picture)  # below a line and a blank one
+
+
+def test_of_very_much_code_the_rest_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    coloured = MINI.model_copy(update={"highlight": True})
+    code = [TextBlock(f"def f{number}(): return 'x'", "code", language="python") for number in range(3)]
+    assert laid_out(coloured, *code).warnings == ()
+    monkeypatch.setattr(flow, "MAX_COLOURED_CHARS", 50)
+    pages = laid_out(coloured, *code)
+    assert pages.warnings == ("code beyond 50 characters is shown without colours",)
+    (page,) = pixels_of(pages)
+    lines = (page.max(axis=2) - page.min(axis=2)).any(axis=1)
+    assert lines[:52].any()
+    assert not lines[64:].any()  # the third block
 
 
 def test_text_after_a_figure_stands_on_the_lines_that_it_would_stand_on() -> None:
