@@ -78,7 +78,10 @@ class TableSetter:
             cells = [
                 (lefts[cell.column], reading.set(1 << 30).bounds.tolist()) for cell, reading in by_row.get(row, [])
             ]
-            for number in range(max((len(lines) for _, lines in cells), default=1) or 1):
+            num_lines = max((len(lines) for _, lines in cells), default=1) or 1
+            if num_lines * line <= self.filler.page_room_px:  # whole, so that a label stays beside its value
+                self.filler.need(num_lines * line)
+            for number in range(num_lines):
                 self.filler.need(line)
                 pieces = [(*lines[number], left, 0.0) for left, lines in cells if number < len(lines)]
                 self.filler.add_segments(sorted(separators + pieces, key=lambda piece: piece[2]))

@@ -120,6 +120,18 @@ def test_cells_of_several_lines_stand_beside_one_another_line_by_line() -> None:
     assert np.array_equal(pixels_of(laid_out(MINI, table))[0], pixels_of(laid_out(MINI, TextBlock(typed)))[0])
 
 
+def test_a_row_of_columns_stays_on_one_page() -> None:
+    lines_per_page = (868 - 2 * 14) // 14
+    rows = [["k", "v"]] * (lines_per_page - 2) + [["a\nb\nc", "1\n2\n3"], ["\n".join("xy" * 40), "z"]]
+    table = table_of(rows, 0)
+    pages = laid_out(MINI, table)
+    shown = ["".join(map(chr, pages.placed(page).codepoints.tolist())) for page in range(len(pages.sizes))]
+    assert shown[0].replace("|", "") == "kv" * (lines_per_page - 2)
+    assert sorted(shown[1].replace("|", ""))[:6] == sorted("abc123")  # beside one another, on the next page
+    assert len(shown) == 3  # a row that is taller than a page goes on
+    assert read_back(pages, table.text) == "".join(table.text.split())
+
+
 def test_a_wide_one_without_headers_keeps_a_row_s_cells_together_and_shows_each_once() -> None:
     long = "a remark of so many words that it fills the whole line by itself and more"
     table = table_of([[Cell("Seen", 3, 1), long], ["Total", "9"], [Cell("Claim\nPolicy", 1, 2)]], 0)
