@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from glyph_core.documents.blocks import Document, TableBlock
 from glyph_core.rendering.bidi import mirrored
 from glyph_core.rendering.characters import BreakClass, break_class
 from glyph_core.rendering.renderer import PageRenderer
@@ -21,7 +22,7 @@ _INKLESS = {BreakClass.NEWLINE, BreakClass.IGNORED, BreakClass.SPACE, BreakClass
 class Fidelity:
     num_visible: int  # characters of the text that have ink
     num_read: int  # of them, those that the placed glyphs show
-    num_in_order: int  # of them, those that stand on no earlier page than the one before
+    num_in_order: int  # of them, those that stand on no earlier page than what comes before
     lost: str  # the first of the others
 
     @property
@@ -46,10 +47,24 @@ def fidelity_of(renderer: PageRenderer, source: DocumentSource) -> Fidelity:
         for span in renderer.spans(source, page):
             if not is_read[span.start : span.stop].any():  # a formula's picture, a native page's word
                 is_read[span.start : span.stop], pages[span.start : span.stop] = True, page
-    on_pages = pages[is_visible & is_read]
-    in_order = int((on_pages == np.maximum.accumulate(on_pages)).sum()) if on_pages.size else 0
+    pages[~(is_visible & is_read)] = -1
+    in_order = _num_in_order(renderer.document(source), pages)
     lost = "".join(text[index] for index in np.flatnonzero(is_visible & ~is_read)[:40])
     return Fidelity(int(is_visible.sum()), int((is_visible & is_read).sum()), in_order, lost)
+
+
+def _num_in_order(document: Document, pages: np.ndarray) -> int:
+    """``pages`` are the characters' (-1: of those that do not count). Within a table cells may go back a page: those of
+    a row stand beside one another, and a header stands with the first value under it."""
+    count, latest = 0, 0
+    for block, start in zip(document.blocks, document.starts, strict=True):
+        found = pages[start : start + len(block.text)]
+        found = found[found >= 0]
+        if found.size:
+            before = latest if isinstance(block, TableBlock) else np.maximum(latest, np.maximum.accumulate(found))
+            count += int((found >= before).sum())
+            latest = max(latest, int(found.max()))
+    return count
 
 
 def _has_ink(codepoints: np.ndarray) -> np.ndarray:
