@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 REPLACEMENT = "\ufffd"  # what a decoder prints for bytes that do not make a character yet
+_MAX_CHARACTER_TOKENS = 4  # UTF-8's bytes
 
 
 class IncrementalDecoder:
     """Token ids in, text out as soon as it is certain.
 
     A token may end inside a character, and some tokenizers write a token differently after another one. So each
-    token is decoded together with those since the last certain text, and nothing is given out while the result
-    still ends in an unfinished character. The whole output equals ``decode`` of all ids at once.
+    token is decoded together with those since the last certain text, and nothing is given out of what may still be an
+    unfinished character. The whole output equals ``decode`` of all ids at once.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
@@ -25,9 +26,18 @@ class IncrementalDecoder:
         self._token_ids.append(token_id)
         given = self._decode(self._token_ids[self._context_start : self._given_stop])
         window = self._decode(self._token_ids[self._context_start :])
-        if window.endswith(REPLACEMENT) or len(window) <= len(given):
+        stop = len(self._token_ids)
+        if window.endswith(REPLACEMENT):
+            stop -= (
+                _MAX_CHARACTER_TOKENS  # the last ones may begin a character; more than that are bytes that make none
+            )
+            certain = self._decode(self._token_ids[self._context_start : max(self._given_stop, stop)])
+            if stop - self._given_stop < _MAX_CHARACTER_TOKENS or not window.startswith(certain):
+                return ""
+            window = certain
+        if len(window) <= len(given):
             return ""
-        self._context_start, self._given_stop = self._given_stop, len(self._token_ids)
+        self._context_start, self._given_stop = self._given_stop, stop
         return window[len(given) :]
 
     def flush(self) -> str:

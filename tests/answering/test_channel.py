@@ -21,6 +21,24 @@ def test_incremental_decoding_equals_decoding_at_once(text: str) -> None:
     assert "".join(pieces) + decoder.flush() == text
 
 
+@given(
+    st.lists(st.one_of(st.binary(max_size=4), st.text(max_size=3).map(str.encode), st.just(b"\x80" * 9)), max_size=9)
+)
+def test_bytes_that_make_no_character_are_given_out_too(pieces: list[bytes]) -> None:
+    content, longest = b"".join(pieces), 0
+
+    def decode(token_ids: Sequence[int]) -> str:
+        nonlocal longest
+        longest = max(longest, len(token_ids))
+        return decode_bytes(token_ids)
+
+    decoder = IncrementalDecoder(decode)
+    shown = "".join(decoder.push(token) for token in content)
+    assert decode_bytes(content).startswith(shown)
+    assert shown + decoder.flush() == decode_bytes(content)
+    assert longest < 32  # of a model that writes nothing else, the whole was decoded again for each token
+
+
 def test_no_half_character_is_shown() -> None:
     decoder = IncrementalDecoder(decode_bytes)
     assert [decoder.push(token) for token in "é!".encode()] == ["", "é", "!"]
