@@ -51,9 +51,9 @@ class IncrementalDecoder:
 class TextChannel:
     """Collects a text piece by piece and says which part of it may be shown already.
 
-    White space at both ends is not part of the text. The text ends before the first of ``stop``; a tail that might
-    become a stop string is held back. The shown pieces joined are always a prefix of ``text``, and equal to it after
-    ``close``.
+    White space at both ends is not part of the text. The text ends before that of ``stop`` which is complete first,
+    however the pieces cut it; a tail that might become a stop string is held back. The shown pieces joined are always a
+    prefix of ``text``, and equal to it after ``close``.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
@@ -72,9 +72,9 @@ class TextChannel:
         if self.stopped:
             return ""
         self._text = (self._text + piece).lstrip() if not self._num_shown else self._text + piece
-        found = [at for s in self._stop if (at := self._text.find(s, self._num_shown)) >= 0]
+        found = [(at + len(s), at) for s in self._stop if (at := self._text.find(s, self._num_shown)) >= 0]
         if found:
-            self._text, self.stopped = self._text[: min(found)], True
+            self._text, self.stopped = self._text[: min(found)[1]], True
             return self.close()
         return self._show(len(self._text[: max(0, len(self._text) - self._hold)].rstrip()))
 

@@ -55,6 +55,8 @@ def test_an_unfinished_character_comes_out_as_a_replacement() -> None:
     st.lists(st.text(alphabet="ab .", min_size=1, max_size=4), max_size=3),
 )
 @example(["ab", "aa"], ["abaa"])  # the first piece is shorter than what is held back
+@example(["ba", " "], ["a", "ba "])  # one stands within another, and is complete first
+@example(["ba "], ["a", "ba "])
 def test_shown_pieces_join_to_the_text_before_the_first_stop(pieces: list[str], stop: list[str]) -> None:
     channel, shown = TextChannel(stop), ""
     for piece in pieces:
@@ -64,8 +66,8 @@ def test_shown_pieces_join_to_the_text_before_the_first_stop(pieces: list[str], 
             break
     shown += channel.close()
     whole = "".join(pieces).lstrip()
-    ends = [at for s in stop if (at := whole.find(s)) >= 0]
-    assert shown == channel.text == whole[: min(ends)].rstrip() if ends else whole.rstrip() == shown
+    ends = [(at + len(s), at) for s in stop if (at := whole.find(s)) >= 0]
+    assert shown == channel.text == (whole[: min(ends)[1]] if ends else whole).rstrip()
 
 
 def test_nothing_is_shown_that_may_become_a_stop_string() -> None:
