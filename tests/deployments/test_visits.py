@@ -261,7 +261,7 @@ def test_the_live_picture() -> None:
         picture = (await client.get("/status")).json()
         assert (picture["status"], picture["model"]) == ("ready", "glyph-mini")
         assert picture["stages"]["renderer"]["replicas"] == {"RUNNING": 2, "STARTING": 1}
-        assert picture["stages"]["decoder"] == {"device": "cpu", "replicas": {"RUNNING": 1}}
+        assert picture["stages"]["decoder"] == {"device": "cpu", "memory": None, "replicas": {"RUNNING": 1}}
         last = picture["last_minute"]
         assert (last["answered"], last["refused"], last["failed"]) == (2, 1, 0)
         assert last["ttft_ms"] == {"p50": 100.0, "p95": 100.0}

@@ -34,7 +34,7 @@ def bare(tmp_path: Path) -> Path:
 def test_glyph_mini() -> None:
     checkpoint = resolve_checkpoint("glyph-mini")
     assert checkpoint.reads is not None
-    assert checkpoint.reads.max_pages == 8
+    assert checkpoint.reads.max_pages == 401
     assert checkpoint.calibration is not None
     assert replace(checkpoint, reads=None, calibration=None) == Checkpoint(
         path=BUILT_IN["glyph-mini"], name="glyph-mini", family="glm4v", preset="mini", max_model_len=8192,

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyph_core.errors import ConfigError
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import Family, family_of, geometry_of
 from glyph_core.model.patches import PatchGeometry
@@ -78,13 +77,6 @@ def test_features_have_the_places_that_the_prompt_makes(family: Family) -> None:
     assert [tuple(feature.shape) for feature in features] == [(count, size) for count in counts]
 
 
-def test_what_only_fused_parts_can_do_is_refused(family: Family) -> None:
-    for option in ({"weights": "fp8"}, {"kernels": "fused"}):
-        for load in (family.load_text, family.load_vision):
-            with pytest.raises(ConfigError, match="runs on transformers' modules only; set model"):
-                load(torch.float32, CPU, **option)
-
-
 @pytest.mark.parametrize("name", ["llava", "llava_next"])
 @pytest.mark.parametrize("size", [(595, 842), (842, 595), (1024, 1448), (30, 2000), (60, 60)], ids=str)
 def test_an_em_keeps_six_pixels(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
@@ -126,7 +118,7 @@ def test_random_weights_need_no_files(folder: Path, tmp_path: Path) -> None:
     for family in (stored, drawn):
         features = family.load_vision(torch.float32, CPU).encode(*family.preprocess(pages))
         assert all(bool(feature.isfinite().all()) and feature.std() > 0 for feature in features)
-    ours, theirs = (family.load_text(torch.bfloat16, CPU) for family in (drawn, stored))
+    ours, theirs = (family.load_text(torch.bfloat16, CPU, kernels="transformers") for family in (drawn, stored))
     assert (ours.feature_size, ours.dtype, ours.device) == (theirs.feature_size, theirs.dtype, theirs.device)
     weights, others = (dict(text._model.state_dict()) for text in (ours, theirs))  # type: ignore[attr-defined]
     assert {name: weight.shape for name, weight in weights.items()} == {
