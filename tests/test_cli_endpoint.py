@@ -219,3 +219,12 @@ def test_a_session_without_members_ends_at_once() -> None:
 def test_the_keeper_imports_no_ray() -> None:
     code = "import sys, deployments.endpoint; sys.exit('ray' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_quickstart_tells_its_options_before_it_installs_anything() -> None:
+    script = Path(__file__).parent.parent / "scripts" / "quickstart"
+    told = subprocess.run([script, "--help"], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, check=True)
+    assert "--once" in told.stdout
+    assert "--port" in told.stdout
+    assert "set -e" not in told.stdout
+    assert told.stderr == ""
