@@ -52,7 +52,7 @@ async def ask(client: httpx.AsyncClient, app: App, body: dict[str, Any]) -> Outc
         return _failed("".join(lines))
     if not body.get("stream"):
         return Outcome("answered", json.loads("".join(lines))["choices"][0]["message"]["content"])
-    return _end_of_stream([line.removeprefix("data: ") for line in lines if line])
+    return _end_of_stream([line.removeprefix("data: ") for line in lines if line.startswith("data: ")])
 
 
 def _end_of_stream(events: list[str]) -> Outcome:

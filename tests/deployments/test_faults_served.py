@@ -166,7 +166,7 @@ def test_a_renderer_that_is_killed_in_the_middle_is_unseen(fake_app: App) -> Non
 def test_a_decoder_that_is_killed_in_the_middle_ends_the_stream_with_an_error(fake_app: App) -> None:
     body = question(3, stream=True)
     with httpx.stream("POST", f"{fake_app.url}/v1/chat/completions", json=body, timeout=60) as response:
-        events = (line.removeprefix("data: ") for line in response.iter_lines() if line)
+        events = (line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: "))
         assert "assistant" in next(events)
         assert "content" in next(events)
         fake_app.replicas("Decoder")[0].kill()
