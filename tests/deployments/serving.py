@@ -16,6 +16,7 @@ import psutil
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+import deployments
 from deployments.app import Loaders, bind_chain
 from deployments.app_args import AppArgs, RendererArgs
 from deployments.entrance import OverloadConfig
@@ -27,6 +28,7 @@ from tests.deployments.fakes import FakeEngine, FakeVisionEncoder, mini_reader
 
 MAX_MODEL_LEN = 16384
 MAX_OPEN = 4  # requests that the application of fixed cost lets in at once
+OWN_FILES = {path.name for path in Path(deployments.__file__).parent.rglob("*.py")}
 FAKE_ANSWER = "This answer of the fixed-cost decoder takes its time, so that there is a middle to break it in."
 
 
@@ -44,6 +46,13 @@ class ServeInstance:
         """Of all replicas of a stage that there were; each line must be JSON."""
         paths = sorted(self.logs.glob(f"replica_{app}_{stage}_*.log"))
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def own_lines(self, app: str, stage: str, request_id: str) -> list[dict[str, Any]]:
+        """Of one request, without what Serve's own files write under its id: a replica that is slow to say how long its
+        queue is gets a warning from the router of whoever calls it.
+        """
+        lines = self.log_lines(app, stage)
+        return [line for line in lines if line.get("request_id") == request_id and line["filename"] in OWN_FILES]
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,7 @@ def test_a_refusal_is_one_line_and_no_traceback(
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
     def lines_of_the_gateway() -> list[dict[str, Any]]:
-        lines = serve_instance.log_lines("tiny", "Gateway")
-        return [line for line in lines if line.get("request_id") == f"refused-{code}"]
+        return serve_instance.own_lines("tiny", "Gateway", f"refused-{code}")
 
     wait_until(lines_of_the_gateway, 10)  # it is written after the last byte was sent
     [line] = lines_of_the_gateway()
@@ -68,8 +67,7 @@ def test_the_requests_id_stands_in_the_lines_of_all_stages(serve_instance: Serve
     answer_id = response.json()["id"]
 
     def lines_of(stage: str) -> list[dict[str, Any]]:
-        lines = serve_instance.log_lines("fakes", stage)
-        return [line for line in lines if line.get("request_id") == "my-own-id" and line["filename"] != "replica.py"]
+        return serve_instance.own_lines("fakes", stage, "my-own-id")
 
     wait_until(lambda: lines_of("Gateway"), 10)
     [gateway], [decoder], [encoder] = lines_of("Gateway"), lines_of("Decoder"), lines_of("Encoder")
