@@ -48,9 +48,8 @@ class PageBatcher(Generic[In, Out]):
     def __init__(self, encode: Callable[[Sequence[In]], Sequence[Out]], device: Executor, max_batch: int) -> None:
         self._encode, self._device, self._max_batch = encode, device, max_batch
         self._lock = threading.Lock()  # of what waits
-        self._waiting: OrderedDict[str, deque[_Waiting[In, Out]]] = (
-            OrderedDict()
-        )  # by owner; the first has the next turn
+        # By owner, the first of whom has the next turn.
+        self._waiting: OrderedDict[str, deque[_Waiting[In, Out]]] = OrderedDict()
         self._is_calling = False
         self.stats = BatchStats()
 

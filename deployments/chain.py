@@ -83,9 +83,7 @@ class Chain:
 
     async def answer(self, request: ServedRequest, deadline: Deadline) -> Answer:
         """The last event alone."""
-        events = await self.begin(request, deadline)
-        async with aclosing(events):
-            return [event async for event in events if isinstance(event, Answer)][-1]
+        return await answer_of(await self.begin(request, deadline))
 
     async def unpin(self, owner: str, document_digest: str) -> bool:
         """Whether the document was pinned, in any decoder."""
@@ -115,6 +113,12 @@ class Chain:
         except (TimeoutError, StageError) as error:
             why = str(error) or "no answer in time"
             raise NotReadyError(f"the decoder or Ray Serve does not respond: {why}") from error
+
+
+async def answer_of(events: AsyncGenerator[AnswerEvent | None]) -> Answer:
+    """The last of a request's events, when it has come."""
+    async with aclosing(events):
+        return [event async for event in events if isinstance(event, Answer)][-1]
 
 
 def _are_progress(events: tuple[AnswerEvent, ...]) -> bool:

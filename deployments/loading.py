@@ -17,6 +17,7 @@ from glyph_core.engine.engine import Engine
 from glyph_core.engine.fitting import device_memory, fit_blocks, measure
 from glyph_core.model.checkpoint import resolve_checkpoint
 from glyph_core.model.family import family_of
+from glyph_core.model.loading import slower_modules
 from glyph_core.types import Page, PageFeatures
 from glyph_core.vision.encoder import VisionEncoder
 from glyph_core.vision.feature_store import FeatureStore, fingerprint
@@ -73,8 +74,7 @@ def load_decoder(config: ModelConfig, engine_config: EngineConfig, credit_config
 
     fallbacks = checkpoint.fallbacks
     if config.kernels == "auto" and reader.family.why_not_fused:
-        slower = f"the language model runs on transformers' modules, which are slower: {reader.family.why_not_fused}"
-        fallbacks = (*fallbacks, slower)
+        fallbacks = (*fallbacks, slower_modules(reader.family.why_not_fused))
     memory, use = device_memory(place.device), None
     if plan is not None and memory is not None:
         engine, use = fit_blocks(rehearsed, plan, memory)

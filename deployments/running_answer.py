@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from deployments.chain import answer_of
 from deployments.entrance import Visit
 from deployments.openai_answers import Chunks, Json, completion_json, error_json
 from deployments.openai_types import ChatRequest
@@ -43,8 +44,7 @@ class RunningAnswer:
 
 
 async def whole_completion(running: RunningAnswer, visit: Visit) -> Json:
-    async with aclosing(running.events) as events:
-        visit.answer = [event async for event in events if isinstance(event, Answer)][-1]
+    visit.answer = await answer_of(running.events)
     return _with_search(completion_json(running.request.request_id, running.model, visit.answer), running)
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import sha256
 from mimetypes import guess_type
 from pathlib import Path
 
 import brotli
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from glyph_core.types import digest_of
 
 FOREVER = "public, max-age=31536000, immutable"
 MAX_KEPT = 512  # files; a visit takes 45, and all that Gradio ships are 900
@@ -38,7 +39,7 @@ class Assets:
         styles = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.css"))}
         scoped = {name: style for name, style in styles.items() if is_scoped(style)}
         self._styles = "\n".join(scoped.values()).encode()
-        self._styles_name = f"styles-{sha256(self._styles).hexdigest()[:12]}.css"
+        self._styles_name = f"styles-{digest_of(self._styles)[:12]}.css"
         self._replaced = list(scoped)
         self._content = lru_cache(MAX_KEPT)(self._read)
 

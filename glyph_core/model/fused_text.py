@@ -20,13 +20,13 @@ from glyph_core.model.layer_ops import LayerOps
 from glyph_core.model.linear import DenseLinear, check_fp8
 from glyph_core.model.rope_index import rope_index, sequential_index
 from glyph_core.model.rotary import rotary
+from glyph_core.model.text_sizes import TextSizes
 from glyph_core.model.text_style import TextStyle
-from glyph_core.model.transformers_text import refuse_windows
 from glyph_core.model.weights import Weights
 from glyph_core.types import Prompt
 
 
-class FusedTextModel:
+class FusedTextModel(TextSizes):
     """A :class:`glyph_core.model.family.TextModel`."""
 
     def __init__(
@@ -42,18 +42,11 @@ class FusedTextModel:
         """``config`` is transformers'. ``num_deepstack``: the first layers that get features of a page of their own.
         Raises ModelError for weights, a device or a configuration that it can't run with."""
         text = config.text_config
-        refuse_windows(text)
+        super().__init__(text, num_deepstack)
         if is_fp8:
             check_fp8(weights.device)
         self._ops, self._style = ops, style
         self._eps: float = text.rms_norm_eps
-        self.num_layers: int = text.num_hidden_layers
-        self.num_heads: int = text.num_attention_heads
-        self.num_kv_heads: int = text.num_key_value_heads
-        self.head_dim: int = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        self.hidden_size: int = text.hidden_size
-        self.feature_size: int = text.hidden_size * (1 + num_deepstack)
-        self.vocab_size: int = text.vocab_size
         self.dtype, self.device = weights.dtype, weights.device
         self.is_static = True
         self._inv_freq, self._axes = rotary(text, style, self.head_dim, self.device)

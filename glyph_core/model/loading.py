@@ -116,8 +116,13 @@ def is_fused(*, weights: str, kernels: str, why_not: str | None = None) -> bool:
                 f"model.{option} is {value}, and this language model runs on transformers' modules only: {why_not}; "
                 f"set model.{option} to auto"
             )
-    logger.warning("the language model runs on transformers' modules, which are slower: %s", why_not)
+    logger.warning(slower_modules(why_not))
     return False
+
+
+def slower_modules(why_not: str) -> str:
+    """Says that a language model is not made of our fused parts, and why."""
+    return f"the language model runs on transformers' modules, which are slower: {why_not}"
 
 
 def pick_device(name: str) -> torch.device:

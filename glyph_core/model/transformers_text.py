@@ -9,29 +9,21 @@ from typing import Any
 
 import torch
 
-from glyph_core.errors import ModelError
 from glyph_core.model.attention import PagedAttention
 from glyph_core.model.rope_index import rope_index, sequential_index
+from glyph_core.model.text_sizes import TextSizes
 from glyph_core.types import Prompt
 
 
-class TransformersTextModel:
+class TransformersTextModel(TextSizes):
     """A :class:`glyph_core.model.family.TextModel` around a ``…ForConditionalGeneration`` that was loaded without its
     vision tower, with the attention :data:`glyph_core.model.attention.ATTENTION_NAME`."""
 
     def __init__(self, model: Any, *, has_axes: bool, num_deepstack: int = 0) -> None:
         """``has_axes``: rotary positions have three axes (mrope). ``num_deepstack``: the first layers that get features
         of a page of their own. Raises ModelError for a model whose attention ours is not."""
-        config = model.config.text_config
-        refuse_windows(config)
+        super().__init__(model.config.text_config, num_deepstack)
         self._model, self._has_axes, self._num_deepstack = model, has_axes, num_deepstack
-        self.num_layers: int = config.num_hidden_layers
-        self.num_heads: int = config.num_attention_heads
-        self.num_kv_heads: int = config.num_key_value_heads
-        self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self.hidden_size: int = config.hidden_size
-        self.feature_size: int = config.hidden_size * (1 + num_deepstack)
-        self.vocab_size: int = config.vocab_size
         self.is_static = False  # transformers makes masks on the way
         self.dtype: torch.dtype = model.dtype
         self.device: torch.device = model.device
@@ -66,14 +58,3 @@ class TransformersTextModel:
         """(n, H) → (n, V) float32, as ``generate`` samples from them."""
         logits: torch.Tensor = self._model.lm_head(hidden)
         return logits.float()
-
-
-def refuse_windows(config: Any) -> None:
-    """Our attention sees the whole sequence, so a model of sliding windows would answer otherwise than it should:
-    raises ModelError for it."""
-    layers, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
-    if "sliding_attention" in layers if layers else window is not None:
-        raise ModelError(
-            f"its language model ({config.model_type}) attends to the last {window} tokens only, which we don't do; "
-            "where prompts stay shorter than that, set sliding_window to null in config.json"
-        )
