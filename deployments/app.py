@@ -36,7 +36,6 @@ DRAIN_MARGIN_S = 30.0
 HEALTH_CHECK_PERIOD_S = 1.0  # Serve replaces a replica after three failures: a decoder whose engine died, in seconds
 FULL = BackpressureConfig(status_code=503, retry_after_s=1)  # where not even a refusal finds a place
 
-PAGE_PREFIX = "/gradio"
 PAGE_CALLS = 1000  # open at once: each tab holds a connection, and its browser some more
 PAGE_DRAIN_S = 2.0  # tabs hold their connections for ever
 

@@ -63,6 +63,7 @@ def model_report(name: str, gpu_memory_gb: float | None = None, weights: str = "
     text = found.shape.text
     return {
         "model": checkpoint.name,
+        "about": checkpoint.about,
         "path": str(checkpoint.path),
         "family": checkpoint.family,
         "dtype": checkpoint.dtype,
@@ -94,6 +95,8 @@ def model_report(name: str, gpu_memory_gb: float | None = None, weights: str = "
 def _lines(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     page, why_not = report["page"], report["why_not_fused"]
     yield "model", f"{report['model']}, family {report['family']}, in {report['path']}"
+    if report["about"]:
+        yield "about", f"{report['model']} {report['about']}"
     for name, part in report["parts"].items():
         yield f"{name} part", f"{part['num_weights'] / 1e6:,.1f} M weights, {_stored(part, report)}"
     fused = "fused parts; on a GPU with CUDA graphs, and FP8 weights on sm_89 and sm_90"

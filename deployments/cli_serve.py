@@ -13,7 +13,7 @@ import yaml
 
 from deployments.access import LOOPBACK_HOSTS, AccessConfig, ApiKeys, check_exposure
 from deployments.cli_console import phase_shown, stderr_console
-from deployments.endpoint import Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
+from deployments.endpoint import STOP_GRACE_S, Endpoint, EndpointSettings, EndpointUrls, stop_signals_interrupt
 from glyph_core.errors import ConfigError
 
 IMPORT_PATH = "deployments.app:build_app"
@@ -125,8 +125,7 @@ def serve_until_stopped(settings: EndpointSettings, on_ready: Callable[[Endpoint
         try:
             with running_endpoint(settings) as (endpoint, urls):
                 on_ready(urls)
-                tell_how_to_go_on()
-                endpoint.wait()
+                stay_until_stopped(endpoint)
         except KeyboardInterrupt:
             return  # asked for, and all is stopped
 
@@ -143,8 +142,12 @@ def check_access(settings: EndpointSettings) -> None:
         )
 
 
-def tell_how_to_go_on() -> None:
+def stay_until_stopped(endpoint: Endpoint) -> None:
+    """Returns after Ctrl-C or SIGTERM. Raises StageError when the endpoint ends by itself."""
     ray = Path(sys.executable).with_name("ray")  # of this environment, which need not be on the PATH
-    stderr_console().print(
-        f"the dashboard asks for the token that `{ray} get-auth-token` prints; Ctrl-C ends everything"
-    )
+    console = stderr_console()
+    console.print(f"the dashboard asks for the token that `{ray} get-auth-token` prints; Ctrl-C ends everything")
+    try:
+        endpoint.wait()
+    except KeyboardInterrupt:
+        console.print(f"stopping: answers on their way have {STOP_GRACE_S:.0f} s; Ctrl-C once more ends them, too")

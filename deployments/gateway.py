@@ -116,7 +116,9 @@ class Gateway:
             yield
 
     def model_json(self) -> Json:
-        return model_json(self.model, self.created, self.max_model_len, self.limits, self._admission.render)
+        return model_json(
+            self.model, self._checkpoint.about, self.created, self.max_model_len, self.limits, self._admission.render
+        )
 
     async def check_ready(self) -> None:
         """Raises NotReadyError until the whole chain has answered once, and whenever the decoder does not respond."""

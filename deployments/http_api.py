@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -19,11 +19,12 @@ from deployments.openai_answers import Json, error_json, health_json, template_j
 from deployments.running_answer import stream_chunks, whole_completion
 from deployments.vector_stores.routes import VectorStoreRoutes
 from deployments.visits import CLIENT_LEFT, Visits, error_response, visit_of
-from glyph_core.errors import DocumentTooLargeError, GlyphError, NotReadyError
+from glyph_core.errors import DocumentTooLargeError, GlyphError, NotFoundError, NotReadyError
 
 if TYPE_CHECKING:
     from deployments.gateway import Gateway
 
+PAGE_PREFIX = "/gradio"  # of the page, an application beside this one; what comes here finds none
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the second for nginx, which else collects
 
 
@@ -57,6 +58,8 @@ class ServiceRoutes:
     def router(self) -> APIRouter:
         router = APIRouter()
         for method, path, answer in (
+            ("GET", "/", self.root),
+            ("GET", PAGE_PREFIX, self.no_page),
             ("GET", "/healthz", self.health),
             ("HEAD", "/healthz", self.health),  # which is how some load balancers ask
             ("GET", "/status", self.status),
@@ -68,6 +71,13 @@ class ServiceRoutes:
         ):
             router.add_api_route(path, answer, methods=[method])
         return router
+
+    async def root(self) -> Response:
+        """To the page: nobody types the address of an API into a browser."""
+        return RedirectResponse(PAGE_PREFIX.removeprefix("/"))  # relative: a proxy may serve us under a path of its own
+
+    async def no_page(self) -> Response:
+        raise NotFoundError(f"there is no page here, only the API: {PAGE_PREFIX} is the page's where it is served")
 
     async def health(self) -> Response:
         gateway, error = self._gateway, None

@@ -130,13 +130,16 @@ def error_json(error: GlyphError) -> Json:
     return {"error": {"message": error.message, "type": kind, "code": error.code, "param": error.param}}
 
 
-def model_json(name: str, created: int, max_model_len: int, limits: LimitConfig, render: RenderConfig) -> Json:
+def model_json(
+    name: str, about: str | None, created: int, max_model_len: int, limits: LimitConfig, render: RenderConfig
+) -> Json:
     """OpenAI's model object, and what a client wants to know before it sends anything."""
     return {
         "id": name,
         "object": "model",
         "created": created,
         "owned_by": "glyph-serve",
+        "about": about,
         "max_model_len": max_model_len,
         "limits": limits.model_dump(include=TOLD_LIMITS),
         "render": render.model_dump(),

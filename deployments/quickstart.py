@@ -10,7 +10,7 @@ import typer
 from deployments.answer_stream import AskResult
 from deployments.cli_ask import Question, ask_endpoint, read_sources
 from deployments.cli_console import errors_reported, print_lines
-from deployments.cli_serve import endpoint_settings, running_endpoint, tell_how_to_go_on
+from deployments.cli_serve import endpoint_settings, running_endpoint, stay_until_stopped
 from deployments.endpoint import stop_signals_interrupt
 from glyph_core.config import SamplingConfig
 from glyph_core.errors import StageError
@@ -36,11 +36,7 @@ def quickstart(
         if once:
             return  # the endpoint ends with it: there is no address to tell
         print_lines({"page": str(urls.page), "api": urls.api, "dashboard": urls.dashboard})
-        tell_how_to_go_on()
-        try:
-            endpoint.wait()
-        except KeyboardInterrupt:
-            return  # asked for
+        stay_until_stopped(endpoint)
 
 
 def ask(url: str) -> AskResult:

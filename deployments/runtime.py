@@ -25,8 +25,9 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview
 
-from deployments.app import PAGE_PREFIX, build_app, build_page
+from deployments.app import build_app, build_page
 from deployments.endpoint import EndpointSettings, EndpointUrls
+from deployments.http_api import PAGE_PREFIX
 from deployments.session import end_session
 from deployments.settings_check import app_args, check_room, page_args, tracing_config
 from glyph_core.errors import ConfigError, GlyphError

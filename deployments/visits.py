@@ -25,7 +25,7 @@ from deployments.openai_answers import error_json
 from deployments.recent import LastMinute
 from glyph_core.errors import AuthenticationError, GlyphError, RequestTimeoutError
 
-OPEN_PATHS = frozenset({"/healthz"})  # for load balancers, which have no key
+OPEN_PATHS = frozenset({"/", "/healthz"})  # to people who look for the page, and to load balancers: without a key
 CLIENT_LEFT = 499  # nginx's; no client ever sees it
 
 

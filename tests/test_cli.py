@@ -238,6 +238,12 @@ def test_a_document_that_cannot_be_read_is_one_sentence(
     assert result.stderr == f"error: {error['message']}\n"
 
 
+def test_a_folder_is_no_document(tmp_path: Path) -> None:
+    result = run("ask", tmp_path, QUESTION)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: {tmp_path} is a folder; name the documents in it, each by itself\n"
+
+
 def test_ask_tells_of_such_a_document_too(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     result = run("ask", tmp_path / "empty.txt", QUESTION)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli import app
-from deployments.cli_serve import check_access, endpoint_settings
-from deployments.endpoint import EndpointSettings
+from deployments.cli_serve import check_access, endpoint_settings, stay_until_stopped
+from deployments.endpoint import Endpoint, EndpointSettings
 from deployments.settings_check import tracing_config
 from glyph_core.config import ModelConfig
 from glyph_core.errors import ConfigError
@@ -152,3 +152,12 @@ def test_spans_are_what_serve_is_told_of_them(tmp_path: Path) -> None:
     assert tracing_config(settings_of(REPOSITORY / "serve_config.yaml").tracing_config) is None
     with pytest.raises(ConfigError, match=r"tracing_config: .*sampling"):
         tracing_config({"sampling_ratio": 2})
+
+
+def test_who_stops_it_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Endpoint) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Endpoint, "wait", interrupted)
+    stay_until_stopped(object.__new__(Endpoint))
+    assert "stopping: answers on their way have 10 s" in capsys.readouterr().err

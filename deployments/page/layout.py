@@ -50,9 +50,11 @@ def header_html(language: str, model: dict[str, object] | None, words: Words) ->
     }
     data = "".join(f' data-{name.replace("_", "-")}="{escape(text)}"' for name, text in said.items())
     name = escape(str(model["id"])) if model else "…"
+    told = model.get("about") if model else None
+    about = f" {name} {escape(str(told))}." if told else ""
     return (
         f'<header class="glyph-top" lang="{language}" data-max-bytes="{max_bytes}"{data}>'
-        f"<div><h1>{escape(words('title'))}</h1><p>{words('subtitle', model=name)}</p></div>"
+        f"<div><h1>{escape(words('title'))}</h1><p>{words('subtitle', model=name)}{about}</p></div>"
         f'<nav><a href="../{other}/" data-language="{other}" hreflang="{other}" '
         f'title="{escape(words("other_language_hint"))}">{escape(words("other_language"))}</a>'
         f'<button type="button" data-theme-switch title="{escape(words("theme"))}" '

@@ -222,6 +222,9 @@ class Course:
         warnings = [*how, *warnings]
         if answer.confidence_is_calibrated and answer.confidence < DOUBTFUL:
             warnings.append(f"the answer is probably wrong: its confidence is {answer.confidence:.2g}")
+        checkpoint = self.reader.checkpoint
+        if self._is_absent(answer) and checkpoint.about is not None:
+            warnings.append(f"nothing was found; {checkpoint.name} {checkpoint.about}")
         warnings += [note for note in self._notes if note not in how]
         answer = replace(
             answer,

@@ -43,6 +43,7 @@ def scope_of(
         _look(reads, name, render, plans),
         _pictures(reads, name, plans),
         _num_pages(reads, name, plans),
+        _question_length(reads, name, messages),
         _letters(reads, name, "of the documents", tuple(document_letters.most_common())),
         _letters(reads, name, "of the question", question_letters),
     ]
@@ -88,6 +89,14 @@ def _num_pages(reads: ReadingRange, name: str, plans: Sequence[DocumentPlan]) ->
         return None
     warning = f"{num_pages} pages are more than the {reads.max_pages} that {name} was measured on"
     return warning, reads.max_pages / num_pages
+
+
+def _question_length(reads: ReadingRange, name: str, messages: Sequence[Message]) -> Finding | None:
+    num_chars = len(messages[-1].text) if messages else 0
+    if reads.max_question_chars is None or num_chars <= reads.max_question_chars:
+        return None
+    longest = reads.max_question_chars
+    return f"the question has {num_chars:,} characters; {name} was measured on questions of at most {longest}", 0.0
 
 
 def _letters(reads: ReadingRange, name: str, whose: str, scripts: ScriptCounts) -> Finding | None:

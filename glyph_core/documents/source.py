@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from os import PathLike
+import os
 from pathlib import Path
 
 from glyph_core.errors import InvalidRequestError
 from glyph_core.types import DocumentSource
 
 
-def read_source(path: str | PathLike[str]) -> DocumentSource:
+def read_source(path: str | os.PathLike[str]) -> DocumentSource:
     """The file at ``path``; raises InvalidRequestError where it cannot be read."""
+    if os.path.isdir(path):
+        raise InvalidRequestError(f"{_shown(str(path))} is a folder; name the documents in it, each by itself")
     try:
         return DocumentSource(_shown(Path(path).name), Path(path).read_bytes())
     except OSError as error:

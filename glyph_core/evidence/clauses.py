@@ -21,6 +21,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PAGE_NUMBER = re.compile(r"[\s\divxlc.–—-]*", re.IGNORECASE)
+_FIELD = re.compile(r"[^\s:：.][^:：.]{0,39}[:：][ \t]*\S")  # such as "Notice period: 30 days"
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"\n\s*")
 
@@ -72,7 +73,8 @@ def clause_at(document_text: str, start: int, stop: int, label: str, kind: Kind,
 def _pieces(document: Document) -> Iterator[tuple[int, int, Kind, str]]:
     """(start, stop, kind, marker)."""
     for block, start in zip(document.blocks, document.starts, strict=True):
-        if isinstance(block, TextBlock) and block.kind != "plain":
+        is_form = isinstance(block, TextBlock) and block.kind == "paragraph" and _is_form(block.text)
+        if isinstance(block, TextBlock) and block.kind != "plain" and not is_form:
             yield start, start + len(block.text), _KINDS.get(block.kind, "text"), block.marker
         elif block.text:
             for first, last in _split(block.text):
@@ -80,8 +82,8 @@ def _pieces(document: Document) -> Iterator[tuple[int, int, Kind, str]]:
 
 
 def _split(text: str) -> Iterator[tuple[int, int]]:
-    """Text that only its line ends divide: at blank lines where it has some, within those where a number begins a line;
-    else at each line, as rows of a table."""
+    """Text that only its line ends divide: at blank lines where it has some, within those where a number begins a line,
+    or at each line of a form; else at each line, as rows of a table."""
     has_gaps = _GAP.search(text) is not None
     at = 0
     for match in [*(_GAP if has_gaps else _LINE).finditer(text), None]:
@@ -92,9 +94,16 @@ def _split(text: str) -> Iterator[tuple[int, int]]:
 
 def _at_numbers(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     at = start
+    is_form = _is_form(text[start:stop])
     for match in _LINE.finditer(text, start, stop):
-        if _NUMBER.match(text, match.end(), stop):
+        if is_form or _NUMBER.match(text, match.end(), stop):
             yield at, match.start()
             at = match.end()
     if at < stop:
         yield at, stop
+
+
+def _is_form(text: str) -> bool:
+    """Whether it is several lines, each of which names something and says what it is."""
+    lines = text.strip().splitlines()
+    return len(lines) > 1 and all(_FIELD.match(line.strip()) for line in lines)

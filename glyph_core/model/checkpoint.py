@@ -33,6 +33,7 @@ class Checkpoint:
     dtype: str | None = None  # that its weights are stored in, by torch's name; None: not said
     window_pages: int | None = None  # pages that it reads well at once; None: as many as its context holds
     page_labels: bool = False  # pages of several documents stand behind labels
+    about: str | None = None  # what its users should know, to be read after its name
     absent_answer: str | None = None  # what it answers where the pages don't tell; None: no fixed words
     reads: ReadingRange | None = None  # what it was measured on; None: not declared
     calibration: Calibration | None = None  # of its confidence; None: none was fitted
@@ -82,6 +83,7 @@ def read_checkpoint(path: Path, name: str) -> Checkpoint:
             dtype=config.get("dtype", config.get("torch_dtype")),  # the second is transformers 4's name
             window_pages=glyph_config.window_pages,
             page_labels=glyph_config.page_labels,
+            about=glyph_config.about,
             absent_answer=glyph_config.absent_answer,
             reads=glyph_config.reads,
             calibration=glyph_config.calibration,

@@ -44,6 +44,7 @@ class ReadingRange(Config):
     )
     pictures: bool = Field(False, description="pages that come as pictures, rather than set by us")
     max_pages: int | None = Field(None, ge=1, description="pages of a request, windows included")
+    max_question_chars: int | None = Field(None, ge=1, description="of the last user message's text")
     scripts: tuple[str, ...] = Field((), description="as documents.scripts names them; none: any")
 
     def holds_look(self, config: RenderConfig) -> bool:
@@ -66,6 +67,9 @@ class Calibration(Config):
 
 
 class GlyphConfig(Config):
+    about: str | None = Field(
+        None, description="what its users should know, to be read after its name: 'is a model that …'"
+    )
     render_preset: str = Field(DEFAULT_PRESET, description="what its pages were rendered with in training")
     window_pages: int | None = Field(None, ge=1, description="pages that it reads well at once")
     page_labels: bool = Field(

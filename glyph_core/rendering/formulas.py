@@ -10,7 +10,7 @@ import re
 import threading
 from functools import cache
 from io import BytesIO
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,4 +89,5 @@ def _depth(latex: str) -> int:
 def _compiler() -> typst.Compiler:
     import typst
 
-    return typst.Compiler(root=mkdtemp(prefix="glyph-formulas-"), ignore_system_fonts=True)
+    with TemporaryDirectory() as nothing_to_read:  # what a formula may name lies under the root: nothing, not even it
+        return typst.Compiler(root=nothing_to_read, ignore_system_fonts=True)

@@ -65,6 +65,14 @@ def test_pages_that_it_cannot_read_at_all(folder: Path) -> None:
     assert "does not read well" in absent.warnings[0]
 
 
+def test_that_nothing_was_found_comes_with_what_the_model_is_for(folder: Path) -> None:
+    about = "is a model of six tokens"
+    found = ask(folder, LATIN, about=about)
+    assert found.warnings == ()
+    absent = ask(folder, LATIN, about=about, absent_answer=found.text)
+    assert absent.warnings == (f"nothing was found; {folder.name} {about}",)
+
+
 def test_inside_the_range_nothing_changes(folder: Path) -> None:
     plain = ask(folder, LATIN)
     declared = ask(folder, LATIN, reads=READS, absent_answer=plain.text)

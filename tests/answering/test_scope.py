@@ -110,6 +110,16 @@ def test_too_many_pages_are_told() -> None:
     assert outside == Scope(("30 pages are more than the 8 that some-model was measured on",), 8 / 30)
 
 
+def test_a_long_question_is_told() -> None:
+    measured = replace(CHECKPOINT, reads=READS.model_copy(update={"max_question_chars": 20}))
+    plans = [plan_of("Signed")]
+    assert scope_of(measured, MINI, plans, QUESTION) == Scope()
+    outside = scope_of(measured, MINI, plans, [*QUESTION, Message("user", "Who signs it, and whose pen is it?")])
+    assert outside == Scope(
+        ("the question has 34 characters; some-model was measured on questions of at most 20",), 0.0
+    )
+
+
 def test_pictures_are_told_and_their_look_is_not() -> None:
     picture = replace(plan_of("x"), num_picture_pages=1, scripts=())
     outside = scope_of(CHECKPOINT, PRESETS["glyph-en"], [picture], QUESTION)

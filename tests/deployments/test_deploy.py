@@ -88,7 +88,7 @@ def test_the_shipped_configuration_runs_and_answers_and_renderers_scale(head: He
     """One test, because a second ``serve deploy`` replaces what the first one deployed."""
     config = yaml.safe_load(SERVE_CONFIG.read_text())
     port = config["http_options"]["port"] = free_port()
-    [glyph] = config["applications"]
+    glyph, page = config["applications"]
     for stage in ("encoder", "decoder"):  # what its first lines say for a machine without a GPU
         del glyph["args"][stage]["num_gpus"]
     slow = {"name": "slow", "route_prefix": "/slow", "import_path": "tests.deployments.slow_pages:build"}
@@ -99,6 +99,10 @@ def test_the_shipped_configuration_runs_and_answers_and_renderers_scale(head: He
     assert head.application("glyph")["status"] == "RUNNING", head.application("glyph")["message"]
     wait_until(lambda: httpx.get(f"{url}/healthz", timeout=60).status_code == 200, DEPLOYED_S)
     assert answer_of(url, "What is the Governing Law?") == "State of Vermont"
+    wait_until(lambda: head.application(page["name"]).get("status") == "RUNNING", DEPLOYED_S)
+    shown = httpx.get(url, timeout=60, follow_redirects=True)  # a browser's way
+    assert (shown.status_code, shown.url.path.startswith(page["route_prefix"])) == (200, True)
+    assert "<gradio-app>" in shown.text
 
     wait_until(lambda: httpx.get(f"{url}/slow/healthz", timeout=60).status_code == 200, DEPLOYED_S)
     wait_until(lambda: head.num_running("slow", "Renderer") == 1, SCALED_S)

@@ -329,6 +329,16 @@ def test_health_tells_of_the_stages() -> None:
     run(test)
 
 
+def test_the_address_alone_leads_to_the_page_or_says_that_there_is_none() -> None:
+    async def test(client: httpx.AsyncClient, _: ScriptedDecoder) -> None:
+        led = await client.get("/")
+        assert (led.status_code, led.headers["location"]) == (307, "gradio")
+        # Serve gives the page's application what comes for it; only where there is none does it come here.
+        assert "no page here" in assert_error(await client.get("/gradio"), 404, "not_found")
+
+    run(test)
+
+
 def test_work_in_the_background_that_ends_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -89,6 +89,19 @@ def test_the_same_documents_do_not_differ(renderer: PageRenderer) -> None:
     assert "what differs" not in comparison_markdown(comparison)
 
 
+def test_the_lines_of_a_form_are_clauses_of_their_own(renderer: PageRenderer) -> None:
+    form = "Offer\n\nBuyer: Orchard Foods\nPrice: 12,500 EUR\nDelivery: by ship, from Cork\n\nWe hope to hear from you."
+    comparison = compare(
+        renderer,
+        DocumentSource("old.txt", form.encode()),
+        DocumentSource("new.txt", form.replace("12,500", "12,900").encode()),
+    )
+    assert comparison.counts == {"same": 4, "changed": 1, "moved": 0, "only_first": 0, "only_second": 0}
+    [changed] = [row for row in comparison.rows if row.kind == "changed"]
+    assert changed.first is not None
+    assert changed.first.text == "Price: 12,500 EUR"
+
+
 def test_nothing_in_common(renderer: PageRenderer) -> None:
     comparison = compared(renderer, "Alpha beta gamma delta.", "一二三四五六七。")
     assert comparison.counts == {"same": 0, "changed": 0, "moved": 0, "only_first": 1, "only_second": 1}

@@ -36,7 +36,8 @@ def test_glyph_mini() -> None:
     assert checkpoint.reads is not None
     assert checkpoint.reads.max_pages == 401
     assert checkpoint.calibration is not None
-    assert replace(checkpoint, reads=None, calibration=None) == Checkpoint(
+    assert (checkpoint.about or "").startswith("is a demonstration model")
+    assert replace(checkpoint, reads=None, calibration=None, about=None) == Checkpoint(
         path=BUILT_IN["glyph-mini"], name="glyph-mini", family="glm4v", preset="mini", max_model_len=8192,
         eos_token_ids=(262, 259), window_pages=4, absent_answer="not stated",
         dtype="bfloat16",

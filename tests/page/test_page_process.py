@@ -21,6 +21,7 @@ from deployments.page.assets import FOREVER, Assets, FromMemory, is_scoped
 from deployments.page.document_head import DocumentHead, Head
 from deployments.page.endpoint_api import EndpointApi
 from deployments.page.handlers import Handlers
+from deployments.page.layout import header_html
 from deployments.page.page_pictures import MAX_TICKETS, NO_KEY, Tickets, pictures_router
 from deployments.page.session import Document, Options, Session, Turn
 from deployments.page.strings import words_of
@@ -236,3 +237,11 @@ def test_the_examples_are_the_repositorys(examples: Path) -> None:
     assert FOLDER.resolve() == examples
     assert len(shown_examples()) >= 3
     assert all((FOLDER / name).exists() for name in COMPARED)
+
+
+def test_the_head_tells_what_the_model_is_for() -> None:
+    words = words_of("en")
+    told = header_html("en", {**MODEL, "about": "is a <b>small</b> model"}, words)
+    assert "glyph-mini is a &lt;b&gt;small&lt;/b&gt; model.</p>" in told
+    for silent in (None, MODEL, {**MODEL, "about": None}):
+        assert "None" not in header_html("en", silent, words)
