@@ -30,10 +30,11 @@ def stderr_console() -> Console:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    print_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def print_text(text: str) -> None:
+    """At once, into a pipe too: whoever reads it may wait for just that while the command goes on."""
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -146,6 +146,7 @@ def measure_row(pipeline: Pipeline, maker: RowMaker, row: Row, num_questions: in
 
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
+    sys.stdout.flush()  # the next may be minutes away
     sys.stdout.flush()
 
 

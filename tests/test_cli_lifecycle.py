@@ -56,7 +56,8 @@ class Served:
 
     def start(self) -> None:
         ports = ["--port", str(self.port), "--dashboard-port", str(self.dashboard_port)]
-        self.process = subprocess.Popen([*self.command, *ports], stdout=subprocess.PIPE, text=True)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        self.process = subprocess.Popen([*self.command, *ports], stdout=subprocess.PIPE, text=True, env=environment)
         self.own = psutil.Process(self.process.pid)
 
     def look(self) -> set[str]:

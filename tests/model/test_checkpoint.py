@@ -102,7 +102,8 @@ def test_a_damaged_checkpoint_says_what_is_wrong(bare: Path, name: str, content:
 
 
 @pytest.mark.parametrize("model", ["glyph-mnii", "/no/such/folder", "a/b/c", "../x", "owner/", "a b/c", ""])
-def test_no_such_model(model: str) -> None:
+def test_no_such_model(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a name may be a folder that lies beside the working directory
     with pytest.raises(ModelError, match=r"there is no model .* none of glyph-mini"):
         resolve_checkpoint(model)
 
