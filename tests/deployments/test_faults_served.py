@@ -27,7 +27,7 @@ from tests.deployments.serving import FAKE_ANSWER, App, ServeInstance, wait_unti
 pytestmark = pytest.mark.serve
 
 CREDITS = CreditConfig()
-FREED_S = 1.0  # within which a request that was left has freed everything
+FREED_S = 3.0  # until a request that was left has freed everything: 1, and what a busy host takes away meanwhile
 MB = 1024**2
 
 
@@ -101,8 +101,8 @@ def test_leaving_in_the_middle_of_the_upload_frees_its_room(serve_instance: Serv
     with socket.create_connection((url.host, url.port)) as connection:
         connection.sendall(head.encode() + b"x" * (MB // 2))
         wait_until(lambda: fetch_status(fake_app.url)["requests"]["open"] == 1, 20)
-    wait_until(lambda: len(gateway_says_left(serve_instance)) > num_before, FREED_S)
-    assert fetch_status(fake_app.url)["requests"]["open"] == 0
+    wait_until(lambda: fetch_status(fake_app.url)["requests"]["open"] == 0, FREED_S)
+    wait_until(lambda: len(gateway_says_left(serve_instance)) > num_before, 20)
 
 
 def test_leaving_while_a_document_is_planned_frees_the_decoder(fake_app: App) -> None:

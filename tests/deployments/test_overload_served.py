@@ -20,7 +20,7 @@ pytestmark = pytest.mark.serve
 
 ANSWER_S = 2.2  # 96 tokens at 20 ms, and the pages before them
 TIMES_OVER = 10
-FREED_S = 1.0  # within which a request that ended early has freed everything
+FREED_S = 3.0  # until a request that ended early has freed everything: 1, and what a busy host takes away meanwhile
 MB = 1024**2
 
 
