@@ -46,9 +46,14 @@ def ask(app: App, num_pages: int) -> str:
 
 
 def assert_rendering_has_stopped(app: App) -> None:
-    num_pages = app.num_pages_rendered()
-    time.sleep(0.5)  # fifty pages' time
-    assert app.num_pages_rendered() == num_pages
+    """The renderer hears of it last, and ends the page that it is at."""
+
+    def stands_still() -> bool:
+        num_pages = app.num_pages_rendered()
+        time.sleep(0.5)  # fifty pages' time
+        return app.num_pages_rendered() == num_pages
+
+    wait_until(stands_still, FREED_S)
 
 
 def test_the_first_health_says_that_it_is_starting(first_health: httpx.Response, fake_app: App) -> None:

@@ -103,9 +103,14 @@ def test_a_minute_of_overload_leaves_memory_flat_and_refusals_fast(fake_app: App
 
 
 def assert_rendering_has_stopped(app: App) -> None:
-    num_pages = app.num_pages_rendered()
-    time.sleep(0.5)  # fifty pages' time
-    assert app.num_pages_rendered() == num_pages
+    """The renderer hears of it last, and ends the page that it is at."""
+
+    def stands_still() -> bool:
+        num_pages = app.num_pages_rendered()
+        time.sleep(0.5)  # fifty pages' time
+        return app.num_pages_rendered() == num_pages
+
+    wait_until(stands_still, FREED_S)
 
 
 @pytest.mark.parametrize("stream", [False, True])
