@@ -24,7 +24,7 @@ def pages_in(source: DocumentSource) -> int:
 
 
 SLOW_DOCUMENT = b"takes its time"
-SLOW_PLAN_S = 5.0
+SLOW_PLAN_S = 12.0
 
 
 @dataclass

@@ -29,6 +29,9 @@ from tests.deployments.fakes import FakeEngine, FakeVisionEncoder, mini_reader
 MAX_MODEL_LEN = 16384
 MAX_OPEN = 4  # requests that the application of fixed cost lets in at once
 OWN_FILES = {path.name for path in Path(deployments.__file__).parent.rglob("*.py")}
+# Until a request that ended early has freed everything. It takes 0.02 to 0.5 s where cores are free; a busy host that
+# takes them away needs more, and what is not freed at all would go on for 20 s.
+FREED_S = 10.0
 FAKE_ANSWER = "This answer of the fixed-cost decoder takes its time, so that there is a middle to break it in."
 
 
@@ -78,6 +81,12 @@ class App:
         stats = self.decoder_stats()
         idle = (stats.num_requests, stats.engine.num_running, stats.engine.num_waiting) == (0, 0, 0)
         return idle and stats.engine.num_free_blocks == stats.engine.num_blocks
+
+    def renders_nothing(self) -> bool:
+        """For half a second, fifty pages' time: a renderer hears last that a request ended, and ends its page."""
+        num_pages = self.num_pages_rendered()
+        time.sleep(0.5)
+        return self.num_pages_rendered() == num_pages
 
     def replicas(self, stage: str) -> list[psutil.Process]:
         """The processes of a stage; all run on this machine, below this process."""

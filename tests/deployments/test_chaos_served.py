@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.deployments.load import DEATH_CODES, Outcome, ask, clients_asking, kinds_of, object_store_bytes, question
-from tests.deployments.serving import FAKE_ANSWER, App, wait_until
+from tests.deployments.serving import FAKE_ANSWER, FREED_S, App, wait_until
 
 pytestmark = pytest.mark.serve
 
@@ -43,7 +43,7 @@ def fake_question(number: int) -> dict[str, Any]:
 
 
 def assert_nothing_is_left(app: App, store_bytes: float) -> None:
-    wait_until(app.is_idle, 5)
+    wait_until(app.is_idle, FREED_S)
     wait_until(lambda: object_store_bytes() < store_bytes + 500 * KB, 30)  # a page's features are more
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deployments.serving import FAKE_ANSWER, MAX_OPEN, App, wait_until
+from tests.deployments.serving import FAKE_ANSWER, FREED_S, MAX_OPEN, App, wait_until
 
 pytestmark = pytest.mark.serve
 
 ANSWER_S = 2.2  # 96 tokens at 20 ms, and the pages before them
 TIMES_OVER = 10
-FREED_S = 3.0  # until a request that ended early has freed everything: 1, and what a busy host takes away meanwhile
 MB = 1024**2
 
 
@@ -83,8 +82,9 @@ def assert_answered_or_refused(app: App, replies: list[Reply]) -> list[float]:
 
 
 def test_ten_times_too_many_are_answered_or_refused_and_none_is_lost(fake_app: App) -> None:
-    refusals_s = assert_answered_or_refused(fake_app, asyncio.run(overload(fake_app, 6.0)))
-    assert rank(refusals_s, 0.5) < ANSWER_S / 2  # a refusal waits for no answer
+    replies = asyncio.run(overload(fake_app, 6.0))
+    refusals_s = assert_answered_or_refused(fake_app, replies)
+    assert rank(refusals_s, 0.5) < min(reply.seconds for reply in replies if reply.status == 200)  # waits for none
 
 
 @pytest.mark.slow
@@ -102,17 +102,6 @@ def test_a_minute_of_overload_leaves_memory_flat_and_refusals_fast(fake_app: App
         assert rank(refusals_s, 0.99) < 0.2
 
 
-def assert_rendering_has_stopped(app: App) -> None:
-    """The renderer hears of it last, and ends the page that it is at."""
-
-    def stands_still() -> bool:
-        num_pages = app.num_pages_rendered()
-        time.sleep(0.5)  # fifty pages' time
-        return app.num_pages_rendered() == num_pages
-
-    wait_until(stands_still, FREED_S)
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_deadline_in_the_middle_of_the_pages_frees_everything(fake_app: App, stream: bool) -> None:
     """So many pages are ten seconds of work; nothing comes before the deadline but the stream's head."""
@@ -122,7 +111,7 @@ def test_a_deadline_in_the_middle_of_the_pages_frees_everything(fake_app: App, s
     response = httpx.post(f"{fake_app.url}/v1/chat/completions", json=body, timeout=60)
     assert 2.9 < time.monotonic() - started_at < 3.0 + FREED_S
     wait_until(fake_app.is_idle, FREED_S)
-    assert_rendering_has_stopped(fake_app)
+    wait_until(fake_app.renders_nothing, FREED_S)
     assert 0 < fake_app.num_pages_rendered() - num_before < 2000
     if stream:
         *_, last = response.text.split("\n\n")[:-1]

@@ -41,12 +41,13 @@ def test_stages_run_at_the_same_time_and_the_answer_says_so(serve_instance: Serv
     assert timings["prefill_ms"] == pytest.approx(1000 * num_pages * costs.prefill_s)
     stages_ms = timings["render_ms"] + timings["encode_ms"] + timings["prefill_ms"]
     assert timings["overlap"] == pytest.approx(stages_ms / timings["ttft_ms"], abs=0.01)
-    one_after_another_ms = 1000 * num_pages * (costs.render_s + costs.encode_s + costs.prefill_s)
-    assert timings["ttft_ms"] < 0.75 * one_after_another_ms  # a third of it is each stage's
+    assert timings["overlap"] > 1.1  # 3 is ideal; one after another it is below 1 on any machine
 
 
 def test_one_document_spreads_over_the_renderers(serve_instance: ServeInstance) -> None:
     costs, num_pages = StageCosts(render_s=0.3, encode_s=0.01, num_renderers=3), 24
     with served(serve_instance, costs) as url:
         seconds = answered_s(url, num_pages, 0)
-    assert seconds < 0.6 * num_pages * costs.render_s  # a third of it is ideal
+        renderers = serve.get_deployment_handle("Renderer", "pipeline").broadcast("stats").results(timeout_s=30)
+    assert min(stats.num_pages for stats in renderers) >= num_pages / 6  # 8 each is ideal
+    assert seconds < num_pages * costs.render_s  # what one of them alone takes at least

@@ -11,7 +11,7 @@ import pytest
 from ray import serve
 
 from tests.deployments.load import Outcome, ask, clients_asking, question
-from tests.deployments.serving import FAKE_ANSWER, App, fake_chain, wait_until
+from tests.deployments.serving import FAKE_ANSWER, FREED_S, App, fake_chain, wait_until
 
 pytestmark = pytest.mark.serve
 
@@ -43,6 +43,6 @@ def test_an_upgrade_under_load_drops_nothing(fake_app: App, tiny_folder: Path) -
     assert {outcome for _, outcome in outcomes} == {Outcome("answered", FAKE_ANSWER)}
     assert long_stream == Outcome("answered", FAKE_ANSWER)
     for stage in STAGES:
-        wait_until(lambda stage=stage: fake_app.replicas(stage), 5)
+        wait_until(lambda stage=stage: fake_app.replicas(stage), 30)
         wait_until(lambda stage=stage: not before[stage] & {r.pid for r in fake_app.replicas(stage)}, 30)
-    wait_until(fake_app.is_idle, 5)
+    wait_until(fake_app.is_idle, FREED_S)
