@@ -29,6 +29,8 @@ from glyph_core.config import CreditConfig
 from glyph_core.errors import StageError
 
 RENDER_CALL_S = 0.05
+LAST_CALL_S = 0.01  # of the last one: what a call itself costs is a third of it
+LAST_CALLS = 4  # into so many what is left is cut, at least
 RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
 
 
@@ -152,7 +154,7 @@ class Encoder:
         """Draws the pages and submits them to the batcher; whoever wants one meanwhile waits for it."""
         digests = deque(pages.page_digest(index) for index in range(pages.start, pages.stop))
         self._promises |= {digest: asyncio.get_running_loop().create_future() for digest in digests}
-        ranges = pages.cut(self._pages_per_call())
+        ranges = self._cut(pages)
         issue = self._renderer.render_range.options(stream=True).remote
         rendered = pull_ranges(ranges, issue, max_calls=self._num_calls(len(ranges[0])), stage="renderer")
         try:
@@ -166,11 +168,23 @@ class Encoder:
             for digest in digests:
                 self._promises.pop(digest).cancel()
 
-    def _pages_per_call(self) -> int:
-        """As many as a renderer draws in :data:`RENDER_CALL_S`: where pages are slow, a call of many would leave one
-        renderer at work at a document's end while the others have nothing left."""
+    def _cut(self, pages: RangeRequest) -> list[RangeRequest]:
+        """Into calls of as many pages as a renderer draws in :data:`RENDER_CALL_S`, and ever fewer towards the end of
+        what is asked for, down to :data:`LAST_CALL_S`: the renderers then end together, and no page waits for those
+        that are drawn in one call with it."""
+        most, least = self._pages_drawn_in(RENDER_CALL_S), self._pages_drawn_in(LAST_CALL_S)
+        if not pages.is_last:
+            return pages.cut(most)
+        calls: list[RangeRequest] = []
+        while len(pages):
+            calls.append(pages.cut(max(least, min(most, len(pages) // LAST_CALLS)))[0])
+            pages = pages.after(len(calls[-1]))
+        return calls
+
+    def _pages_drawn_in(self, seconds: float) -> int:
+        """At least one, and at most what the credits allow for a call."""
         most = self._credits.pages_per_render_call
-        return max(1, min(most, int(RENDER_CALL_S / self._render_s))) if self._render_s else most
+        return max(1, min(most, int(seconds / self._render_s))) if self._render_s else most
 
     def _num_calls(self, pages_per_call: int) -> int:
         """More where they are short, so that many renderers have something to do; never for more pages."""

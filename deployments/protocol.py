@@ -70,6 +70,7 @@ class RangeRequest:
     stop: int
     owner: str = ""  # id of the request that it is for: those of different requests take turns
     model: str = ""  # that reads the pages; while a service changes its model, stages of both are there
+    is_last: bool = False  # nothing comes after it: whoever asked waits for its last page
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -91,7 +91,10 @@ class RequestDriver:
             asked_until = pages.first_number + pages.stop - pages.start
             numbers.extend(range(pages.first_number, asked_until))
             document, request = self._request.documents[pages.document], self._request
-            yield RangeRequest(document, request.render, pages.start, pages.stop, request.request_id, self._model)
+            is_last = missing[-1] < asked_until
+            yield RangeRequest(
+                document, request.render, pages.start, pages.stop, request.request_id, self._model, is_last
+            )
 
     def _take(self, sequence: RunningSequence, number: int, page: EncodedPage) -> None:
         # The decoder sees a page when it is encoded; those that are drawn and not encoded yet are few.
