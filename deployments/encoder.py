@@ -29,8 +29,8 @@ from glyph_core.config import CreditConfig
 from glyph_core.errors import StageError
 
 RENDER_CALL_S = 0.05
-LAST_CALL_S = 0.01  # of the last one: what a call itself costs is a third of it
-LAST_CALLS = 4  # into so many what is left is cut, at least
+LAST_CALL_S = 0.01  # the call itself costs a third of that
+LAST_CALLS = 4  # at least, of what is left at any time
 RENDER_S_WEIGHT = 0.05  # of the newest page in the running mean
 
 

@@ -15,8 +15,8 @@ class CreditConfig(Config):
 
     pages_per_render_call: int = Field(6, ge=1, le=64, description="at most; fewer where pages are slow to draw")
     render_calls: int = Field(3, ge=1, le=64)
-    pages_per_encode_call: int = Field(16, ge=1, le=256)
-    encode_calls: int = Field(2, ge=1, le=16)
+    pages_per_encode_call: int = Field(8, ge=1, le=256)
+    encode_calls: int = Field(4, ge=1, le=16)
     pages_per_message: int = Field(
         8, ge=1, le=64, description="at most; pages, or their features, that travel together"
     )

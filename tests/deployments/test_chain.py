@@ -247,7 +247,7 @@ def test_calls_of_slow_pages_have_fewer_of_them_and_are_more_and_the_last_fewest
                     yield message
 
         chain.renderer.render_range = render_range  # type: ignore[assignment,method-assign]
-        credits = chain.credit_config.model_copy(update={"encode_calls": 1})
+        credits = chain.credit_config.model_copy(update={"encode_calls": 1, "pages_per_encode_call": 16})
         chain.decoder._credits = credits  # one range of the encoder's at a time
         await events_of(chain, request_about(16))
         assert asked == [6, 6, 4]  # nothing is known yet
