@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # in Rich's own "[default: 7860]" would be a style, and not be shown
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -49,4 +49,6 @@ def ask(url: str) -> AskResult:
 
 
 if __name__ == "__main__":
-    typer.run(quickstart)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+    app.command()(quickstart)
+    app()

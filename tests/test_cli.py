@@ -294,6 +294,12 @@ def test_a_value_that_only_the_configuration_knows_to_be_wrong_exits_with_2_too(
     assert only_object(result)["error"]["param"] == "top_p"
 
 
+@pytest.mark.parametrize("command", ["serve", "render", "ask"])
+def test_help_tells_the_defaults(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert "[default: glyph-mini]" in result.output
+
+
 def test_help_loads_neither_torch_nor_ray() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from deployments.cli import app\n"
